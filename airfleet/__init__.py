@@ -1,0 +1,1 @@
+"""Brings Debian and Ubuntu hosts to an Airflow + Celery installation over SSH, and keeps them there."""

@@ -1,0 +1,1 @@
+"""The half of airfleet that runs on a host: standard library only, sent over stdin, never installed."""

@@ -1,0 +1,154 @@
+"""The agent's one conversation: read a request, do it, answer in JSON lines, end when the operator is gone.
+
+A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS, …}.
+The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "answer" | "end", …}.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import sys
+import threading
+
+from airfleet.agent import run
+
+SILENCE_S = 90
+KINDS = {
+    "file": "files",
+    "directory": "files",
+    "link": "files",
+    "account": "accounts",
+    "packages": "packages",
+    "unit": "units",
+    "disk": "system",
+    "pyenv": "python",
+    "python": "python",
+    "system_python": "python",
+    "uv": "venv",
+    "venv": "venv",
+    "mirror": "code",
+    "release": "code",
+    "schema": "database",
+    "admin": "database",
+}
+CALLS = {
+    "lock": "lock",
+    "resolve": "code",
+    "catalogue": "venv",
+    "probe_redis": "probe",
+    "probe_database": "probe",
+    "probe_scheduler": "probe",
+    "probe_web": "probe",
+    "probe_workers": "probe",
+    "probe_flower": "probe",
+    "journal": "units",
+}
+_writing = threading.Lock()
+
+
+def say(answer):
+    """Send one JSON line to the operator."""
+    line = json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
+    with _writing:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def main():
+    """Serve one request from stdin."""
+    stdin = sys.stdin.buffer
+    length = int(stdin.readline())
+    request = json.loads(stdin.read(length))
+    threading.Thread(target=_watch, args=(stdin,), daemon=True).start()
+    os.umask(0o022)
+    try:
+        if request["op"] == "look":
+            look(request["resources"])
+        elif request["op"] == "apply":
+            if not apply(request["changes"]):
+                return
+        else:
+            call(request["op"], request["words"])
+    except run.Refused as e:
+        say({"t": "failed", "kind": "", "key": "", **e.words()})
+        return
+    say({"t": "end"})
+
+
+def look(resources):
+    """Answer what is, for exactly the resources asked about: [[kind, key, ask], …]."""
+    by_module = {}
+    for kind, key, ask in resources:
+        by_module.setdefault(KINDS[kind], []).append((kind, key, ask))
+    threads = [threading.Thread(target=_look_module, args=item) for item in by_module.items()]
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads[:1]:
+        thread.run()
+    for thread in threads[1:]:
+        thread.join()
+
+
+def _look_module(name, asked):
+    """Look at all resources of one module; it may look at several of a kind in one go (`look_KINDs`)."""
+    module = importlib.import_module("airfleet.agent." + name)
+    kinds = {}
+    for kind, key, ask in asked:
+        kinds.setdefault(kind, []).append((key, ask))
+    for kind, items in kinds.items():
+        try:
+            together = getattr(module, "look_" + kind + "s", None)
+            seen = together(items) if together else [getattr(module, "look_" + kind)(k, a) for k, a in items]
+        except (run.Refused, OSError, ValueError) as e:
+            say({"t": "failed", "kind": kind, "key": items[0][0], **run.words_of(e)})
+            continue
+        for (key, _), (state, detail) in zip(items, seen):
+            say({"t": "seen", "kind": kind, "key": key, "state": state, "detail": detail})
+
+
+def apply(changes):
+    """Make the changes in order, stop at the first that fails, and say whether all were made.
+
+    A change is {"kind", "key", "seen", "want", "ask", "means"}.
+    """
+    for change in changes:
+        kind, key = change["kind"], change["key"]
+        say({"t": "begin", "kind": kind, "key": key})
+        module = importlib.import_module("airfleet.agent." + KINDS[kind])
+        make = getattr(module, "make_" + kind)
+
+        def tell(text, kind=kind, key=key):
+            say({"t": "progress", "kind": kind, "key": key, "text": text})
+
+        try:
+            told = make(key, change["seen"], change["want"], change["means"], tell)
+        except (run.Refused, OSError, ValueError) as e:
+            say({"t": "failed", "kind": kind, "key": key, **run.words_of(e)})
+            return False
+        say({"t": "done", "kind": kind, "key": key, "told": told or {}})
+    return True
+
+
+def call(name, words):
+    """Answer a question that is not about a resource."""
+    module = importlib.import_module("airfleet.agent." + CALLS[name])
+
+    def tell(text):
+        say({"t": "progress", "kind": "", "key": name, "text": text})
+
+    say({"t": "answer", "words": getattr(module, name)(words, tell)})
+    if name == "lock":
+        threading.Event().wait()
+
+
+def _watch(stdin):
+    """End, with everything that was started, when the operator's side is closed or has been silent too long."""
+    fd = stdin.fileno()
+    while True:
+        ready, _, _ = select.select([fd], [], [], SILENCE_S)
+        if not ready or not os.read(fd, 4096):
+            run.end_children()
+            os._exit(70)

@@ -1,0 +1,140 @@
+"""Runs programs on the host: an argument list, never a shell; as an account with a clean environment."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import threading
+import time
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TAIL_LINES = 25
+_children = set()
+
+
+class Refused(Exception):
+    """Something that the operator can act on: `what` went wrong, of which `kind`, and the `tail` of what it printed."""
+
+    def __init__(self, what, *, kind="failed", remedy="", tail=""):
+        super().__init__(what)
+        self.what, self.kind, self.remedy, self.tail = what, kind, remedy, tail
+
+    def words(self):
+        """Return the plain words of an answer."""
+        return {"error": self.what, "class": self.kind, "remedy": self.remedy, "tail": self.tail}
+
+
+def words_of(error):
+    """Return the plain words of an answer for a refusal, or for an operating system error that nobody foresaw."""
+    if isinstance(error, Refused):
+        return error.words()
+    if isinstance(error, OSError) and error.errno == 28:
+        return Refused(
+            "no space left on the device: %s" % (error.filename or ""), remedy="make room on this host"
+        ).words()
+    return Refused(f"{type(error).__name__}: {error}").words()
+
+
+def environment(user, more=None):
+    """Return the clean environment in which programs run for this account."""
+    account = pwd.getpwnam(user)
+    env = {"PATH": PATH, "HOME": account.pw_dir, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8", "SHELL": "/bin/sh"}
+    env.update(more or {})
+    return env
+
+
+def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(0,), cwd="/", errors=True):
+    """Run a program to its end and return what it printed on stdout (with stderr after it in the tail of an error).
+
+    Each line that it prints goes to `tell`, at most five a second. Raises Refused when it fails or takes too long.
+    """
+    account = pwd.getpwnam(user)
+    identity = {}
+    if account.pw_uid != os.getuid():
+        groups = os.getgrouplist(user, account.pw_gid)
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+            env=environment(user, env),
+            cwd=cwd,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+            umask=0o022,
+            **identity,
+        )
+    except FileNotFoundError as e:
+        raise Refused(f"there is no program {argv[0]} on this host", kind="missing") from e
+    _children.add(child)
+    out = []
+    timer = threading.Timer(timeout_s, _kill, (child,))
+    timer.daemon = True
+    timer.start()
+    try:
+        _feed(child, stdin)
+        last = 0.0
+        for line in child.stdout:
+            out.append(line)
+            if tell and line.strip() and time.monotonic() - last > 0.2:
+                last = time.monotonic()
+                tell(line.rstrip()[:200])
+        rc = child.wait()
+    finally:
+        timed_out = not timer.is_alive() and child.returncode == -signal.SIGKILL
+        timer.cancel()
+        _kill(child)
+        _children.discard(child)
+    text = "".join(out)
+    if timed_out:
+        raise Refused(f"{argv[0]} took more than {timeout_s} s and was ended", kind="timeout", tail=tail(text))
+    if rc not in ok:
+        raise Refused(f"{_spoken(argv)} ended with {rc}", tail=tail(text))
+    return text
+
+
+def tail(text):
+    """Return the last lines of a text."""
+    return "\n".join(text.rstrip().splitlines()[-TAIL_LINES:])
+
+
+def wait_until(condition, timeout_s, poll_s=0.1):
+    """Return the first true value of `condition()`, or its last value when the time (seconds) is over."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(poll_s)
+
+
+def end_children():
+    """End every program that is still running, with all that it started."""
+    for child in list(_children):
+        _kill(child)
+
+
+def _feed(child, text):
+    try:
+        child.stdin.write(text)
+        child.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended without reading: its exit status tells why
+
+
+def _kill(child):
+    if child.poll() is None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended by itself in between
+        child.wait()
+
+
+def _spoken(argv):
+    return " ".join(argv[:4]) + (" …" if len(argv) > 4 else "")

@@ -1,0 +1,118 @@
+"""systemd units: what they are, what their running process read when it started, and how to change that."""
+
+from __future__ import annotations
+
+import time
+
+from airfleet.agent import run
+
+PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,NRestarts"
+SETTLE_S = 30
+NAME_OF_STAMP = "started with "
+
+
+def look_units(items):
+    """Look at several units with one call; `items` is [(name, {"stamp": path or ""}), …]."""
+    shown = show([name for name, _ in items])
+    return [_state(shown[name], ask) for name, ask in items]
+
+
+def show(names):
+    """Return {name: {property: value}} of the units, as systemd knows them."""
+    text = run.run(["systemctl", "show", "--property", PROPERTIES, "--", *names], errors=False)
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    blocks = [block for block in blocks if block]
+    if len(blocks) != len(names):
+        raise run.Refused("systemd does not answer on this host", remedy="is it booted with systemd as its first process?")
+    return dict(zip(names, blocks))
+
+
+def _state(properties, ask):
+    if properties.get("LoadState") == "not-found":
+        return None, {}
+    active = properties["ActiveState"]
+    state = {"enabled": properties["UnitFileState"] or "static", "active": active}
+    if active == "active":
+        state["reload"] = properties["NeedDaemonReload"]
+        if ask["stamp"]:
+            state.update(read_stamp(ask["stamp"]))
+    return state, {"sub": properties["SubState"], "restarts": properties.get("NRestarts", "")}
+
+
+def read_stamp(path):
+    """Return `started with PATH`: the first 12 letters of what was read, for each line of a stamp."""
+    try:
+        with open(path) as f:
+            lines = f.read().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = [line.split("  ", 1) for line in lines if "  " in line]
+    return {NAME_OF_STAMP + name: short(value) for value, name in pairs}
+
+
+def short(value):
+    """Return a digest's first letters, or the name that a link led to."""
+    return value[:12] if len(value) == 64 else value.rsplit("/", 1)[-1]
+
+
+def make_unit(name, seen, want, means, tell):
+    """Reload, enable or disable, then start, restart or stop, and wait until it stays as it should be."""
+    run.run(["systemctl", "daemon-reload"])
+    now, _ = look_units([(name, {"stamp": ""})])[0]
+    if now is None:
+        raise run.Refused(f"systemd knows no unit {name}")
+    if now["enabled"] != want["enabled"]:
+        run.run(["systemctl", "enable" if want["enabled"] == "enabled" else "disable", name])
+    if want["active"] == "active":
+        _start(name, seen, want, means, tell)
+    elif now["active"] not in ("inactive", "failed"):
+        _await(name, "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
+
+
+def _start(name, seen, want, means, tell):
+    running = seen is not None and seen["active"] == "active"
+    stale = running and any(seen.get(k) != v for k, v in want.items() if k not in ("enabled", "active"))
+    if running and not stale:
+        return
+    run.run(["systemctl", "reset-failed", name], ok=(0, 1))
+    began = time.time()
+    verb = "restart" if running else "start"
+    # One that failed to start may be waiting for its next try ("activating"): restart takes that over as well.
+    if not running and seen is not None and seen["active"] not in ("inactive", "failed"):
+        verb = "restart"
+    state = _await(name, verb, ("active", "failed"), means["stop_timeout_s"] + SETTLE_S, tell)
+    if state != "active":
+        raise run.Refused(f"{name} is {state} after {verb}", tail=_journal(name, began))
+
+
+def _await(name, verb, wanted, timeout_s, tell):
+    """Ask systemd for it without blocking and wait, telling why; return the state that was reached."""
+    run.run(["systemctl", verb, "--no-block", name])
+    began = time.monotonic()
+    last = [began]
+
+    def reached():
+        now = show([name])[name]
+        if now["ActiveState"] in wanted and _no_job(name):
+            return now["ActiveState"]
+        if time.monotonic() - last[0] > 5:
+            last[0] = time.monotonic()
+            tell(f"{verb}: {now['ActiveState']} ({now['SubState']}) for {last[0] - began:.0f} s, at most {timeout_s} s")
+        return ""
+
+    return run.wait_until(reached, timeout_s, poll_s=0.2) or show([name])[name]["ActiveState"]
+
+
+def _no_job(name):
+    text = run.run(["systemctl", "show", "--property", "Job", "--", name], errors=False)
+    return text.strip() in ("", "Job=", "Job=0")
+
+
+def journal(words, tell):
+    """Return the last lines of a unit's journal since a moment (seconds since the epoch)."""
+    return {"text": _journal(words["unit"], words["since"], words.get("lines", 20))}
+
+
+def _journal(name, since, lines=20):
+    argv = ["journalctl", "--unit", name, "--since", f"@{since:.0f}", "--lines", str(lines), "--output", "cat", "--no-pager"]
+    return run.run(argv, ok=(0, 1)).strip()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airfleet.errors import FleetError
+
 Plain = str | int | bool | None
 State = dict[str, Plain] | None
 Key = tuple[str, str]
@@ -277,6 +279,17 @@ class Change:
         for name in dict.fromkeys([*want, *have]):
             if have.get(name) != want.get(name):
                 yield name, have.get(name), want.get(name)
+
+
+@dataclass
+class Outcome:
+    """What became of some changes on one host: those done, the one in doubt, those untouched."""
+
+    done: list[Key] = field(default_factory=list)
+    in_doubt: list[Key] = field(default_factory=list)
+    untouched: list[Key] = field(default_factory=list)
+    told: dict[Key, Words] = field(default_factory=dict)
+    error: FleetError | None = None
 
 
 @dataclass(frozen=True, slots=True)

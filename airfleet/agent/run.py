@@ -39,10 +39,18 @@ def words_of(error):
 
 def environment(user, more=None):
     """Return the clean environment in which programs run for this account."""
-    account = pwd.getpwnam(user)
+    account = account_of(user)
     env = {"PATH": PATH, "HOME": account.pw_dir, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8", "SHELL": "/bin/sh"}
     env.update(more or {})
     return env
+
+
+def account_of(user):
+    """Return the entry of this account in the host's list of accounts."""
+    try:
+        return pwd.getpwnam(user)
+    except KeyError as e:
+        raise Refused(f"there is no account {user} on this host", kind="missing", remedy="run: fab bootstrap") from e
 
 
 def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(0,), cwd="/", errors=True):
@@ -50,7 +58,7 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
 
     Each line that it prints goes to `tell`, at most five a second. Raises Refused when it fails or takes too long.
     """
-    account = pwd.getpwnam(user)
+    account = account_of(user)
     identity = {}
     if account.pw_uid != os.getuid():
         groups = os.getgrouplist(user, account.pw_gid)
@@ -64,7 +72,7 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
             env=environment(user, env),
             cwd=cwd,
             start_new_session=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             umask=0o022,
             **identity,

@@ -1,0 +1,78 @@
+"""Runs a program of airfleet in the Python of a virtual environment, as the account that owns it.
+
+The program is a module whose name begins with `inside_`: its text goes over stdin together with its words, so
+that neither stands in a command line and nothing has to be installed. It is on its own there: no other module
+of airfleet can be imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+
+from airfleet.agent import run
+
+MARK = "\x1e"
+LOADER = """\
+import json, sys
+request = json.load(sys.stdin)
+def say(words):
+    sys.__stdout__.write("\\n\\x1e" + json.dumps(words) + "\\n")
+    sys.__stdout__.flush()
+room = {"__name__": "airfleet_inside"}
+exec(compile(request["source"], "<" + request["name"] + ">", "exec"), room)
+say({"answer": room["inside"](request["words"], lambda text: say({"tell": text}))})
+"""
+
+
+def there(venv):
+    """Tell whether there is a virtual environment with a Python at this path."""
+    return os.path.exists(os.path.join(venv, "bin", "python"))
+
+
+def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
+    """Return what `inside(words, tell)` of the module airfleet.agent.NAME returns in this virtual environment.
+
+    Where it returns {"refused": …}, that is raised as a Refused with these words.
+    """
+    python = os.path.join(venv, "bin", "python")
+    if not there(venv):
+        raise run.Refused(f"there is no Python at {python}", kind="missing", remedy="run: fab bootstrap")
+    request = json.dumps({"name": name, "source": source_of(name), "words": words})
+    argv = [python, "-I", "-c", LOADER]
+    try:
+        text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
+    except run.Refused as e:
+        raise run.Refused(f"{name} failed in {venv}", kind=e.kind, tail=e.tail) from e
+    answers = [json.loads(line[1:]) for line in text.splitlines() if line.startswith(MARK)]
+    if not answers or "answer" not in answers[-1]:
+        raise run.Refused(f"{name} gave no answer in {venv}", tail=run.tail(text))
+    answer = answers[-1]["answer"]
+    if "refused" in answer:
+        refused = answer["refused"]
+        raise run.Refused(refused.pop("what"), **refused)
+    return answer
+
+
+def source_of(name):
+    """Return the text of a module of the agent, wherever the agent itself came from."""
+    full = f"airfleet.agent.{name}"
+    return importlib.util.find_spec(full).loader.get_source(full)
+
+
+def _only(tell):
+    """Let through what the program itself tells, not what the libraries around it print."""
+    if tell is None:
+        return None
+
+    def heard(line):
+        if line.startswith(MARK):
+            try:
+                text = json.loads(line[1:]).get("tell")
+            except ValueError:
+                return  # run() cuts long lines: an answer, not something to tell
+            if text:
+                tell(text)
+
+    return heard

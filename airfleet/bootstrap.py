@@ -1,0 +1,194 @@
+"""The flow of `fab bootstrap`: look, plan, print; then, under the lock, converge and probe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from airfleet import probes, rollout, session
+from airfleet import secrets as secret_store
+from airfleet.desired import Target, git_words, stages_of
+from airfleet.errors import ChangesPending, GateRefused, UsageError
+from airfleet.layout import layout_of
+from airfleet.plan import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airfleet.inventory import Inventory
+    from airfleet.model import Change, Facts, Outcome, Resource, Stage, Words
+    from airfleet.plan import Plan
+    from airfleet.session import Fleet
+
+GATED = ("redis", "database", "scheduler", "web", "workers", "flower")
+
+
+class Screen(rollout.Report, Protocol):
+    """What the flow needs of the screen."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the command began."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line."""
+
+    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str]) -> None:
+        """Print what would change."""
+
+    def probed(self, says: str) -> None:
+        """Say what a probe saw."""
+
+
+def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen) -> None:
+    """Bring every host to the inventory; with `dry_run` print the plan and raise ChangesPending if there is one."""
+    with session.opened(env, doing="bootstrap", only=only, make_secrets=True) as fleet:
+        fleet.connect()
+        run = _Run(fleet, screen)
+        plans = run.look()
+        changes = sum(len(plan.changes) for plan in plans)
+        if not changes:
+            names = ", ".join(fleet.hosts)
+            screen.say(
+                f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
+                "green",
+            )
+            return
+        screen.plans(plans, fleet.secrets.mask)
+        if dry_run:
+            raise ChangesPending(
+                f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
+            )
+        with fleet.locked():
+            run.apply()
+
+
+class _Run:
+    """One run: what is known grows as it goes (the release, the first user's password)."""
+
+    def __init__(self, fleet: Fleet, screen: Screen) -> None:
+        self.fleet = fleet
+        self.screen = screen
+        self.target = Target(fleet.inventory, fleet.secrets, constraints_of(fleet.inventory))
+        self.login: Words | None = None
+        self.asked = 0
+
+    def desire(self) -> dict[str, tuple[Stage, ...]]:
+        """Return what each chosen host should be, as far as it is known now."""
+        hosts = self.fleet.inventory.hosts
+        return {name: stages_of(self.target, hosts[name]) for name in self.fleet.hosts}
+
+    def look(self) -> list[Plan]:
+        """Look at every host, learn which release they have, and return what would change."""
+        wanted = self.desire()
+        self.facts = self.fleet.look({name: _all(stages) for name, stages in wanted.items()})
+        self.asked = sum(len(_all(stages)) for stages in wanted.values())
+        self._learn_release(self.facts)
+        self._guard_secrets(self.facts)
+        return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]
+
+    def apply(self) -> None:
+        """Converge, gate each stage by its probes, and say what was done; the lock is held."""
+        fleet = self.fleet
+        if fleet.new_secrets:
+            secret_store.save(fleet.secrets_path, fleet.secrets)
+            self.screen.say(
+                f"made the secrets {', '.join(fleet.new_secrets)} in {fleet.secrets_path.name} (0600): keep this file"
+            )
+        self.look()
+        gated: list[str] = []
+
+        def gate(stage: str) -> Callable[[Sequence[str]], None]:
+            def after(hosts: Sequence[str]) -> None:
+                gated.append(stage)
+                self._probe(stage, list(hosts))
+
+            return after
+
+        hooks = rollout.Hooks(before={"release": self._resolve}, after={stage: gate(stage) for stage in GATED})
+        account = rollout.converge(
+            fleet.hosts, self.desire, self.facts, _Told(self), hooks, parallel=fleet.inventory.ssh.parallel
+        )
+        for stage in GATED:
+            if stage not in gated:
+                self._probe(stage, list(fleet.hosts))
+        self._summary(len(account.done))
+
+    def _probe(self, stage: str, hosts: Sequence[str]) -> None:
+        fleet = self.fleet
+        found = probes.probes_of(stage, fleet.inventory, fleet.secrets, hosts, self.login)
+        if found:
+            probes.ask(fleet.hosts, found, self.screen.probed, parallel=fleet.inventory.ssh.parallel)
+
+    def _summary(self, count: int) -> None:
+        inventory, say = self.fleet.inventory, self.screen.say
+        say(
+            f"done: {count} changes in {self.screen.elapsed_s:.0f} s; every service was asked and is well", "bold green"
+        )
+        say(f"  web:      {inventory.airflow.base_url}")
+        if self.login:
+            say(f"  user:     {self.login['username']}")
+            say(f"  password: {self.login['password']}   (shown once; `fab users.reset-password` makes another)")
+
+    def _resolve(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Find out which commit a first release is: the newest of the inventory's branch."""
+        if self.target.release is None:
+            host = self.fleet.hosts[next(iter(changes))]
+            words = {**git_words(self.target), "ref": self.fleet.inventory.dags.branch}
+            self.target = replace(self.target, release=str(host.call("resolve", words)["commit"]))
+
+    def _learn_release(self, facts: Mapping[str, Facts]) -> None:
+        """Keep the release that is there: bootstrap brings hosts to it, only deploy changes it."""
+        current = layout_of(self.fleet.inventory).current
+        seen = [fact["link", current].state for fact in facts.values()]
+        commits = [str(state["target"]).rpartition("/")[2] for state in seen if state]
+        if commits:
+            self.target = replace(self.target, release=max(commits, key=commits.count))
+
+    def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
+        """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
+        config = layout_of(self.fleet.inventory).config
+        if self.fleet.new_secrets and any(fact["file", config].state for fact in facts.values()):
+            raise GateRefused(
+                f"{self.fleet.secrets_path.name} lacks {', '.join(self.fleet.new_secrets)}, but the hosts have them",
+                place=self.fleet.inventory.environment,
+                remedy=f"get {self.fleet.secrets_path.name} from whoever bootstrapped, or read the values from {config}",
+            )
+
+
+class _Told:
+    """Passes a rollout's report on to the screen, and catches the first user's password on its way."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self.stage = run.screen.stage
+        self.step = run.screen.step
+
+    def done(self, host: str, outcome: Outcome) -> None:
+        """Keep what is to be shown once."""
+        for words in outcome.told.values():
+            if isinstance(reveal := words.get("reveal"), dict):
+                self._run.login = reveal
+        self._run.screen.done(host, outcome)
+
+
+def constraints_of(inventory: Inventory) -> Words:
+    """Return the constraints as the hosts get them: a URL that they fetch, or the text of a file that is here."""
+    airflow = inventory.airflow
+    if airflow.constraints_are_remote:
+        return {"url": airflow.constraints_for("{python}")}
+    path = Path(airflow.constraints_for(airflow.python_minor or "system"))
+    try:
+        return {"text": path.read_text()}
+    except OSError as e:
+        raise UsageError(
+            f"the constraints file {path} can't be read: {e.strerror}",
+            place="airflow.constraints",
+            remedy="name a file beside the inventory, or a URL",
+            state="nothing was contacted",
+        ) from e
+
+
+def _all(stages: Sequence[Stage]) -> list[Resource]:
+    return [resource for stage in stages for resource in stage.resources]

@@ -1,0 +1,53 @@
+"""Makes the agent's program: the sources of `airfleet.agent` in one text that is sent over stdin and run from memory."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from functools import cache
+from pathlib import Path
+
+LOADER = """\
+import sys, zlib
+b = sys.stdin.buffer
+line = b.readline()
+while line and not line.startswith(b"airfleet "):
+    line = b.readline()
+exec(compile(zlib.decompress(b.read(int(line.split()[1]))), "<airfleet>", "exec"))
+"""
+
+HOOK = """\
+import sys
+from importlib.machinery import ModuleSpec
+SOURCES = %r
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name in SOURCES:
+            return ModuleSpec(name, self, is_package=name in ("airfleet", "airfleet.agent"))
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(SOURCES[module.__name__], "<" + module.__name__ + ">", "exec"), module.__dict__)
+    def get_source(self, name):
+        return SOURCES[name]
+sys.meta_path.insert(0, Hook())
+from airfleet.agent.main import main
+main()
+"""
+
+
+@cache
+def program() -> bytes:
+    """Return the agent's program as it is sent: a line with its length, then the compressed text."""
+    folder = Path(__file__).parent / "agent"
+    sources = {f"airfleet.agent.{path.stem}": path.read_text() for path in sorted(folder.glob("*.py"))}
+    sources["airfleet"] = ""
+    sources["airfleet.agent"] = sources.pop("airfleet.agent.__init__")
+    packed = zlib.compress((HOOK % (sources,)).encode(), 6)
+    return b"airfleet %d\n" % len(packed) + packed
+
+
+def request(words: dict[str, object]) -> bytes:
+    """Return a request as it is sent after the program: a line with its length, then the JSON."""
+    text = json.dumps(words, ensure_ascii=True).encode()
+    return b"%d\n" % len(text) + text

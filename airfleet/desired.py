@@ -1,0 +1,231 @@
+"""What each host should be: from the inventory, the secrets, the constraints and the release to resources. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airfleet import units, versions
+from airfleet.airflow_cfg import environment
+from airfleet.layout import layout_of, release_target, venv_target
+from airfleet.model import Account, Directory, File, Link, Made, Packages, Resource, Stage, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airfleet.inventory import Host, Inventory
+    from airfleet.secrets import Secrets
+
+UV_VERSION = "0.9.11"
+NEEDED_MB = 4096
+SYSTEM_PYTHON = "/usr/bin/python3"
+UNKNOWN_COMMIT = "the newest of its branch"
+BASE_PACKAGES = ("ca-certificates", "curl", "git", "openssh-client", "openssl", "python3-venv")
+BUILD_PACKAGES = (
+    *("build-essential", "libbz2-dev", "libffi-dev", "liblzma-dev", "libncurses-dev", "libreadline-dev"),
+    *("libsqlite3-dev", "libssl-dev", "xz-utils", "zlib1g-dev"),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """All that decides what the hosts should be; `release` None means that no host has one yet."""
+
+    inventory: Inventory
+    secrets: Secrets
+    constraints: Words
+    release: str | None = None
+
+    @property
+    def venv_digest(self) -> str:
+        """The name of the virtual environment: a digest of all that decides its contents."""
+        airflow = self.inventory.airflow
+        contents = [airflow.version, airflow.python, airflow.extras, airflow.requirements, self.constraints]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:12]
+
+
+def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
+    """Return what a host should be, in the order in which it is brought about."""
+    running = units.units(
+        target.inventory,
+        host,
+        target.secrets,
+        venv_digest=target.venv_digest,
+        commit=target.release or UNKNOWN_COMMIT,
+    )
+
+    def of(stage: str, *prefixes: str) -> Stage:
+        return Stage(stage, tuple(unit for unit in running if unit.name.startswith(prefixes)))
+
+    return (
+        Stage("system", tuple(_system(target, host))),
+        Stage("python", tuple(_python(target))),
+        Stage("config", tuple(_config(target, host))),
+        Stage("code", tuple(_code(target))),
+        Stage("release", tuple(_release(target))),
+        of("redis", "redis-server"),
+        Stage("database", tuple(_database(target, host))),
+        of("scheduler", "airflow-scheduler", "airflow-triggerer"),
+        of("web", "airflow-webserver"),
+        of("workers", "airflow-logs", "airflow-worker@"),
+        of("flower", "airflow-flower"),
+    )
+
+
+def _system(target: Target, host: Host) -> Sequence[Resource]:
+    airflow, layout = target.inventory.airflow, layout_of(target.inventory)
+    names = BASE_PACKAGES
+    if airflow.python != "system":
+        names += BUILD_PACKAGES
+    if "redis" in host.roles:
+        names += ("redis-server",)
+    room: Words = {"free_mb": NEEDED_MB, "unless": f"{layout.versions}/{venv_target(target.venv_digest)}"}
+    return [
+        Made("disk", layout.account_home, {"room": "enough"}, ask=room, means=room),
+        Packages(tuple(sorted(names))),
+        Account(airflow.account, layout.account_home),
+        Directory(layout.account_home, airflow.account, airflow.account, "0750"),
+    ]
+
+
+def _python(target: Target) -> Sequence[Resource]:
+    inventory, layout = target.inventory, layout_of(target.inventory)
+    airflow, pyenv = inventory.airflow, inventory.pyenv
+    account = airflow.account
+    found: list[Resource] = []
+    if airflow.python == "system":
+        python = SYSTEM_PYTHON
+        minors: Words = {"minors": list(versions.PYTHONS[airflow.version])}
+        found.append(Made("system_python", python, {"supported": "yes"}, ask=minors, means=minors))
+        found += [Directory(path, account, account) for path in (layout.pyenv, layout.versions)]
+    else:
+        python = f"{layout.versions}/{airflow.python}"
+        source: Words = {"account": account}
+        built: Words = {
+            "account": account,
+            "root": layout.pyenv,
+            "mirror": pyenv.mirror,
+            "cache": pyenv.cache,
+            "tag": pyenv.tag,
+        }
+        found.append(
+            Made("pyenv", layout.pyenv, {"tag": pyenv.tag, "repository": pyenv.repository}, ask=source, means=source)
+        )
+        found.append(Made("python", python, {"version": airflow.python}, ask=built, means=built))
+        python += "/bin/python"
+    uv = f"/opt/airfleet/uv-{UV_VERSION}"
+    found.append(Directory("/opt/airfleet"))
+    found.append(Made("uv", uv, {"version": UV_VERSION}))
+    means: Words = {
+        "account": account,
+        "python": python,
+        "uv": f"{uv}/bin/uv",
+        "requirements": [f"apache-airflow[{','.join(airflow.extras)}]=={airflow.version}", *airflow.requirements],
+        "constraints": target.constraints,
+        "cache": airflow.uv_cache,
+        "refuse": versions.refused_ranges(airflow.version),
+    }
+    state = {"digest": target.venv_digest, "packages": "as installed"}
+    found.append(
+        Made(
+            "venv",
+            f"{layout.versions}/{venv_target(target.venv_digest)}",
+            dict(state),
+            ask={"account": account},
+            means=means,
+        )
+    )
+    return found
+
+
+def _config(target: Target, host: Host) -> Sequence[Resource]:
+    inventory, secrets = target.inventory, target.secrets
+    return [
+        *units.directories(inventory, host),
+        *units.config_files(inventory, host, secrets),
+        *units.unit_files(inventory, host),
+        Link(layout_of(inventory).venv, venv_target(target.venv_digest), owner=inventory.airflow.account),
+    ]
+
+
+def _code(target: Target) -> Sequence[Resource]:
+    inventory, layout = target.inventory, layout_of(target.inventory)
+    account, dags = inventory.airflow.account, inventory.dags
+    owned = {"owner": account, "group": account}
+    found: list[Resource] = [
+        Directory(layout.dags, mode="0750", **owned),
+        Directory(f"{layout.dags}/releases", mode="0750", **owned),
+    ]
+    found.append(Directory(f"{layout.account_home}/.ssh", mode="0700", **owned))
+    found.append(
+        File(
+            f"{layout.account_home}/.ssh/airfleet_known_hosts",
+            f"{(dags.known_hosts or '').strip()}\n",
+            mode="0600",
+            **owned,
+        )
+    )
+    if dags.needs_key:
+        key = target.secrets.deploy_key.reveal().strip()
+        found.append(
+            File(f"{layout.account_home}/.ssh/airfleet_deploy_key", f"{key}\n", mode="0600", secret=True, **owned)
+        )
+    git = git_words(target)
+    found.append(Made("mirror", f"{layout.dags}/mirror.git", {"url": dags.repository}, ask=git, means=git))
+    return found
+
+
+def _release(target: Target) -> Sequence[Resource]:
+    layout = layout_of(target.inventory)
+    commit = target.release or UNKNOWN_COMMIT
+    words: Words = {**git_words(target), "commit": target.release}
+    return [
+        Made("release", f"{layout.dags}/releases", {"commit": commit}, ask=words, means=words),
+        Link(layout.current, release_target(commit), owner=target.inventory.airflow.account),
+    ]
+
+
+def git_words(target: Target) -> Words:
+    """Return how a host reaches the git server, in the agent's words."""
+    layout = layout_of(target.inventory)
+    folder = f"{layout.account_home}/.ssh"
+    return {
+        "account": target.inventory.airflow.account,
+        "mirror": f"{layout.dags}/mirror.git",
+        "ssh": {
+            "key": f"{folder}/airfleet_deploy_key" if target.inventory.dags.needs_key else None,
+            "known_hosts": f"{folder}/airfleet_known_hosts",
+        },
+    }
+
+
+def database_host(inventory: Inventory) -> str:
+    """Return the host that migrates the database and makes the first user: once, not on each."""
+    return next(name for name, host in inventory.hosts.items() if "scheduler" in host.roles)
+
+
+def _database(target: Target, host: Host) -> Sequence[Resource]:
+    inventory, layout, database = target.inventory, layout_of(target.inventory), target.inventory.database
+    if host.name != database_host(inventory):
+        return []
+    words: Words = {
+        "dsn": {
+            "host": database.host,
+            "port": database.port,
+            "name": database.name,
+            "user": database.user,
+            "password": target.secrets.database_password.reveal(),
+            "sslmode": database.sslmode,
+        },
+        "venv": layout.venv,
+        "account": inventory.airflow.account,
+        "env": dict(environment(inventory)),
+    }
+    admin = inventory.admin
+    person: Words = {"firstname": admin.firstname, "lastname": admin.lastname, "email": admin.email, "role": "Admin"}
+    return [
+        Made("schema", "metadata", {"revision": "head", "tables": "there"}, ask=words, means=words),
+        Made("admin", admin.username, {"role": "Admin"}, ask=words, means={**words, **person}),
+    ]

@@ -1,0 +1,173 @@
+"""What no single value of an inventory can show: hosts, roles, ports, versions that do not fit together. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final
+
+from airfleet.places import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airfleet.places import Path
+    from airfleet.sections import Airflow, Celery, Inventory
+
+Problem = tuple["Path", str]
+
+SUPPORTED_VERSIONS: Final = ("2.11.2",)
+SUPPORTED_PYTHONS: Final = {"2.11.2": ("3.9", "3.10", "3.11", "3.12")}
+_NEEDED_ROLES: Final = ("redis", "webserver", "scheduler", "worker")
+_USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
+_NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
+_NEWER: Final = (
+    "Airflow 2.11.2 excludes 3.13 only as the exact version 3.13, so that 3.13.1 slips through, installs and breaks"
+)
+
+
+def cross_checks(inventory: Inventory) -> Iterator[Problem]:
+    """Yield each contradiction with the path that it is best corrected at; the inventory is a resolved one."""
+    yield from _airflow(inventory.airflow)
+    if inventory.logging.bucket and "google" not in inventory.airflow.extras:
+        yield ("airflow", "extras"), "`google` is missing: logging.bucket needs it"
+    yield from _redis(inventory)
+    yield from _celery(("celery",), inventory.celery)
+    yield from _roles(inventory)
+    yield from _hosts(inventory)
+    for path, address in _addresses(inventory):
+        if not _is_address(address):
+            yield path, f"'{address}' is not an IP address"
+    for path, revision in ((("dags", "branch"), inventory.dags.branch), (("pyenv", "tag"), inventory.pyenv.tag)):
+        if not _is_revision(revision):
+            yield path, f"'{revision}' can't be the name of a branch or tag"
+    if ".." in inventory.dags.folder.split("/"):
+        yield ("dags", "folder"), "`..` leads out of the repository"
+
+
+def _airflow(airflow: Airflow) -> Iterator[Problem]:
+    if airflow.version not in SUPPORTED_VERSIONS:
+        hint = nearest(airflow.version, SUPPORTED_VERSIONS)
+        known = ", ".join(SUPPORTED_VERSIONS)
+        yield ("airflow", "version"), f"'{airflow.version}' is not a version that airfleet installs ({known}){hint}"
+    elif airflow.python_minor:
+        pythons = SUPPORTED_PYTHONS[airflow.version]
+        newer = [int(part) for part in airflow.python_minor.split(".")] > [int(part) for part in pythons[-1].split(".")]
+        if airflow.python_minor not in pythons:
+            reason = f" ({_NEWER})" if newer else ""
+            yield (
+                ("airflow", "python"),
+                f"Airflow {airflow.version} runs on {pythons[0]} to {pythons[-1]}, not on {airflow.python}{reason}",
+            )
+    if airflow.account == "root":
+        yield ("airflow", "account"), "root must not run Airflow"
+    for path in ("home", "uv_cache"):
+        if ".." in str(getattr(airflow, path)).split("/"):
+            yield ("airflow", path), "`..` is not for a path that is written down"
+    missing = [extra for extra in _NEEDED_EXTRAS if extra not in airflow.extras]
+    if missing:
+        yield ("airflow", "extras"), f"{', '.join(missing)} missing: workers, broker and database need them"
+    yield from _twice(("airflow", "extras"), airflow.extras)
+
+
+def _redis(inventory: Inventory) -> Iterator[Problem]:
+    redis = inventory.redis
+    taken: dict[int, str] = {}
+    for key in ("broker_db", "rate_limit_db", "result_db"):
+        number = getattr(redis, key)
+        if number in taken:
+            yield ("redis", key), f"{number} is redis.{taken[number]} already: each needs a database of its own"
+        taken.setdefault(number, key)
+    on_redis = set(inventory.with_role("redis"))
+    if not _is_loopback(redis.bind):
+        return
+    for name, host in inventory.hosts.items():
+        users = [role for role in host.roles if role in _USES_REDIS]
+        if name not in on_redis and users:
+            yield (
+                ("redis", "bind"),
+                (f"Redis listens on {redis.bind} alone, but hosts.{name} ({', '.join(users)}) must reach it:"
+                " leave it out, or name the address of the redis host"),
+            )
+
+
+def _celery(path: Path, celery: Celery) -> Iterator[Problem]:
+    if celery.time_limit_s < celery.soft_time_limit_s:
+        yield (
+            (*path, "time_limit_s"),
+            (f"{celery.time_limit_s} is less than soft_time_limit_s ({celery.soft_time_limit_s}):"
+            " tasks would be killed before they are told to stop"),
+        )
+    yield from _twice((*path, "queues"), celery.queues)
+
+
+def _roles(inventory: Inventory) -> Iterator[Problem]:
+    for role in _NEEDED_ROLES:
+        if not inventory.with_role(role):
+            yield ("hosts",), f"no host has the role {role}"
+    for name in inventory.with_role("redis")[1:]:
+        first = inventory.with_role("redis")[0]
+        yield ("hosts", name, "roles"), f"a second redis: hosts.{first} is the broker already"
+
+
+def _hosts(inventory: Inventory) -> Iterator[Problem]:
+    addresses: dict[tuple[str, int], str] = {}
+    for name, host in inventory.hosts.items():
+        place = (host.address.lower(), host.port or 22)
+        if place in addresses:
+            yield ("hosts", name, "address"), f"{host.address} is the address of hosts.{addresses[place]} already"
+        addresses.setdefault(place, name)
+        yield from _twice(("hosts", name, "roles"), host.roles)
+        yield from _celery_of_host(inventory, name)
+        ports: dict[int, str] = {}
+        for role, key, port in (
+            ("webserver", "airflow.web_port", inventory.airflow.web_port),
+            ("redis", "redis.port", inventory.redis.port),
+            ("flower", "flower.port", inventory.flower.port),
+        ):
+            if role in host.roles and port in ports:
+                first, last = key.split(".")
+                yield (first, last), f"{port} is {ports[port]} already, and both run on hosts.{name}"
+            elif role in host.roles:
+                ports[port] = key
+
+
+def _celery_of_host(inventory: Inventory, name: str) -> Iterator[Problem]:
+    own = inventory.hosts[name].celery
+    if own != inventory.celery:
+        yield from _celery(("hosts", name, "celery"), own)
+
+
+def _addresses(inventory: Inventory) -> Iterator[tuple[Path, str]]:
+    yield ("database", "host"), inventory.database.host
+    yield ("redis", "bind"), inventory.redis.bind
+    yield ("flower", "bind"), inventory.flower.bind
+    for name, host in inventory.hosts.items():
+        yield ("hosts", name, "address"), host.address
+
+
+def _twice(path: Path, words: Iterable[str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for at, word in enumerate(words):
+        if word in seen:
+            yield (*path, at), f"'{word}' stands in this list twice"
+        seen.add(word)
+
+
+def _is_address(address: str) -> bool:
+    """Whether it is a host name, or an IP address that exists: no name consists of numbers and dots alone."""
+    if ":" not in address and not address.replace(".", "").isdigit():
+        return True
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address in {"localhost", "::1"}
+
+
+def _is_revision(name: str) -> bool:
+    """Whether git allows the name (git-check-ref-format); its characters were checked before."""
+    return not ("//" in name or ".." in name or "@{" in name or name.endswith(("/", ".", ".lock")) or "/." in name)

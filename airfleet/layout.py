@@ -1,0 +1,107 @@
+"""Where things are on a host: the one place that knows the paths. Nothing is looked at and nothing is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airfleet.inventory import Inventory
+
+UNITS = "/etc/systemd/system"
+REDIS_CONF = "/etc/redis/redis.conf"
+REDIS_DATA = "/var/lib/redis"
+REDIS_DROP_IN = f"{UNITS}/redis-server.service.d/airfleet.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one installation: `account_home` is the account's home folder, `home` is AIRFLOW_HOME."""
+
+    account_home: str
+    home: str
+
+    @property
+    def config(self) -> str:
+        """airflow.cfg."""
+        return f"{self.home}/airflow.cfg"
+
+    @property
+    def environment(self) -> str:
+        """What systemd gives to every service as its environment."""
+        return f"{self.home}/environment"
+
+    @property
+    def webserver_config(self) -> str:
+        """Flask's configuration of the web pages."""
+        return f"{self.home}/webserver_config.py"
+
+    @property
+    def modules(self) -> str:
+        """A folder that Airflow itself puts on Python's path."""
+        return f"{self.home}/config"
+
+    @property
+    def host_module(self) -> str:
+        """The module by which this host knows its own address."""
+        return f"{self.modules}/airfleet_host.py"
+
+    @property
+    def logs(self) -> str:
+        """Task logs."""
+        return f"{self.home}/logs"
+
+    @property
+    def plugins(self) -> str:
+        """Airflow plugins."""
+        return f"{self.home}/plugins"
+
+    @property
+    def pyenv(self) -> str:
+        """Where pyenv is."""
+        return f"{self.account_home}/.pyenv"
+
+    @property
+    def versions(self) -> str:
+        """The Pythons and the virtual environments."""
+        return f"{self.pyenv}/versions"
+
+    @property
+    def venv(self) -> str:
+        """The link to the virtual environment in use."""
+        return f"{self.versions}/.venv"
+
+    @property
+    def bin(self) -> str:
+        """The programs of the virtual environment in use."""
+        return f"{self.venv}/bin"
+
+    @property
+    def dags(self) -> str:
+        """The DAG code: the mirror, the releases and the link to the current one."""
+        return f"{self.account_home}/dags"
+
+    @property
+    def current(self) -> str:
+        """The link to the release in use."""
+        return f"{self.dags}/current"
+
+    def dags_folder(self, inside: str) -> str:
+        """Return where Airflow looks for DAGs; `inside` is the folder in the repository, `.` its root."""
+        return self.current if inside == "." else f"{self.current}/{inside}"
+
+
+def layout_of(inventory: Inventory) -> Layout:
+    """Return the paths of this installation."""
+    account_home = f"/home/{inventory.airflow.account}"
+    return Layout(account_home=account_home, home=inventory.airflow.home or f"{account_home}/airflow")
+
+
+def venv_target(venv_digest: str) -> str:
+    """Return what the link to the virtual environment in use says, for an environment with this digest."""
+    return f"airflow-{venv_digest}"
+
+
+def release_target(commit: str) -> str:
+    """Return what the link to the release in use says, for the release of this commit."""
+    return f"releases/{commit}"

@@ -1,0 +1,66 @@
+"""The forms of values in the inventory, each with the words that say what is expected.
+
+They are written in the part of regular expressions that Python, Rust (pydantic) and JSON Schema share, and stand
+in the JSON Schema too. Nothing here lets a line break through, except LINES.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME: Final = rf"{_LABEL}(\.{_LABEL})*"
+_PLACE: Final = rf"({_NAME}|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"
+
+ACCOUNT: Final = r"^[a-z][a-z0-9_-]{0,31}$"
+ADDRESS: Final = rf"^({_NAME}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
+BASE_URL: Final = rf"^https?://{_PLACE}(/[A-Za-z0-9._~/-]*)?$"
+BUCKET: Final = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
+EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
+EXTRA: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+FOLDER: Final = r"^/[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*$"
+HOST: Final = rf"^{_LABEL}$"
+JUMP: Final = r"^[A-Za-z0-9_\[][A-Za-z0-9_.,@:\[\]-]*$"
+LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+LINES: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+LOGIN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}$"
+MEMORY: Final = r"^[1-9][0-9]*([kKmMgG][bB]?)?$"
+PREFIX: Final = r"^[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*$"
+PYTHON: Final = r"^(system|3\.[0-9]{1,3}\.[0-9]{1,3})$"
+RELATIVE: Final = r"^(\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*)$"
+REPOSITORY: Final = (
+    rf"^((https?|git)://{_PLACE}/[^\s\x00-\x1f\x7f]+|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?{_PLACE}/[^\s\x00-\x1f\x7f]+"
+    rf"|file:///[^\s\x00-\x1f\x7f]+|([A-Za-z0-9_][A-Za-z0-9_.-]*@){_NAME}:[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*)$"
+)
+REQUIREMENT: Final = r"^[A-Za-z0-9][^\x00-\x1f\x7f]*$"
+REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{]*$"
+SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+URL: Final = rf"^https?://{_PLACE}(/[^\s\x00-\x1f\x7f@]*)?$"
+WORD: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+
+WORDS: Final = {
+    ACCOUNT: "an account name: small letters, digits, _ and -, a letter first",
+    ADDRESS: "an IP address or a host name",
+    BASE_URL: "a URL with scheme and host, as in http://airflow.example.com",
+    BUCKET: "a bucket name: small letters, digits, . _ and -, without gs://",
+    EMAIL: "an e-mail address",
+    EXTRA: "an extra: letters, digits, . _ and -",
+    FOLDER: "an absolute path of letters, digits, . _ - and /",
+    HOST: "a host name: letters, digits and -, not - at its ends, at most 63",
+    JUMP: "a host to jump over, as in user@bastion:22",
+    LINE: "a single line of text",
+    LINES: "lines of plain text",
+    LOGIN: "a name of letters, digits, . _ @ and -",
+    MEMORY: "an amount of memory, as in 512mb or 2gb",
+    PREFIX: "a path of letters, digits, . _ = - and /, without / at its ends",
+    PYTHON: "a full version, as in 3.11.13, or `system`",
+    RELATIVE: "a path inside the repository, or `.` for its root",
+    REPOSITORY: "a git URL without a password, as in https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
+    REQUIREMENT: "a requirement, as in pandas==2.1.4",
+    REVISION: "a branch or tag",
+    SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
+    TIMEZONE: "a time zone, as in Asia/Seoul",
+    URL: "an http or https URL without a password",
+    WORD: "a name of letters, digits, _ . and -",
+}

@@ -1,0 +1,55 @@
+"""redis.conf, and the URL under which the others reach it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airfleet.layout import REDIS_DATA
+from airfleet.templates import fill
+
+if TYPE_CHECKING:
+    from airfleet.inventory import Inventory
+    from airfleet.secrets import Secrets
+
+LOOPBACK = "127.0.0.1"
+ANY = ("0.0.0.0", "::", "*")  # noqa: S104 - recognized, not bound to
+FEWEST_DATABASES = 16
+
+
+def redis_address(inventory: Inventory) -> str:
+    """Return the address under which every host reaches Redis: loopback where one host does everything."""
+    if inventory.redis.bind and inventory.redis.bind not in ANY:
+        return inventory.redis.bind
+    if len(inventory.hosts) == 1:
+        return LOOPBACK
+    return next(host.address for host in inventory.hosts.values() if "redis" in host.roles)
+
+
+def redis_url(inventory: Inventory, password: str, database: int) -> str:
+    """Return the URL of one of Redis' databases; the password stands after the colon, else it would be a user's name."""
+    address = redis_address(inventory)
+    host = f"[{address}]" if ":" in address else address
+    return f"redis://:{quote(password, safe='')}@{host}:{inventory.redis.port}/{database}"
+
+
+def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
+    """Return redis.conf, for the Redis 7 of Debian 12 as well as for the Redis 8 of Debian 13."""
+    redis = inventory.redis
+    bind = redis.bind or redis_address(inventory)
+    addresses = [bind] if bind in (LOOPBACK, *ANY) else [LOOPBACK, bind]
+    return fill(
+        "redis.conf.j2",
+        bind=" ".join(addresses),
+        port=redis.port,
+        password=redis_word(secrets.redis_password.reveal()),
+        maxmemory=redis.maxmemory,
+        databases=max(FEWEST_DATABASES, 1 + max(redis.broker_db, redis.result_db, redis.rate_limit_db)),
+        data=REDIS_DATA,
+    )
+
+
+def redis_word(value: str) -> str:
+    """Return the value in redis.conf's double quotes; all but plain letters as `\\xHH` of their UTF-8 bytes."""
+    letters = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in value.encode())  # noqa: PLR2004 - the printable ASCII
+    return f'"{letters}"'

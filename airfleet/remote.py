@@ -1,0 +1,313 @@
+"""A host over SSH: what it is, what to change on it, its lock. The only module that speaks to the agent."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import paramiko
+
+from airfleet import bundle
+from airfleet.errors import ApplyFailed, FleetError, GateRefused, HostChanged, HostKeyRefused, HostUnreachable
+from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
+from airfleet.transport import VerifiedConnection, make_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+PING_S = 10
+CLASSES: dict[str, type[FleetError]] = {"changed": HostChanged, "room": GateRefused, "refused": GateRefused}
+PYTHON = ["python3", "-I", "-c", bundle.LOADER]
+
+
+class Host(Protocol):
+    """One host as the flows know it: real over SSH, or in memory in the tests."""
+
+    name: str
+
+    def open(self) -> object:
+        """Connect, if that has not been done; raises HostUnreachable or HostKeyRefused."""
+
+    def look(self, resources: Sequence[Resource]) -> Facts:
+        """Return what is, for exactly these resources, in one round trip."""
+
+    def apply(self, changes: Sequence[Change], tell: Callable[[Key, str], None]) -> Outcome:
+        """Make the changes in order until one fails."""
+
+    def call(self, name: str, words: Words, tell: Callable[[Key, str], None] | None = None) -> Words:
+        """Ask something that is not about a resource."""
+
+    def hold(self, words: Words) -> Words:
+        """Take the installation's lock and keep it until `close`; return {"held_by": who} if somebody has it."""
+
+    def close(self) -> None:
+        """End every conversation with the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a host is and how to get in; `user` and `port` None leave it to the ssh config."""
+
+    host: str
+    user: str | None
+    port: int | None
+    identity: Path | None
+    ssh_config: Path | None
+    known_hosts: Path
+    proxy_jump: str | None
+    connect_timeout_s: int
+
+
+class SshHost:
+    """A host behind a real sshd."""
+
+    def __init__(self, name: str, address: Address, ask_password: Callable[[str], str]) -> None:
+        self.name = name
+        self._address = address
+        self._ask_password = ask_password
+        self._sudo_password: str | None = None
+        self._connection: VerifiedConnection | None = None
+        self._lock: paramiko.Channel | None = None
+        self._opening = threading.Lock()
+        self._failure: FleetError | None = None
+
+    def open(self) -> VerifiedConnection:
+        """Return the connection, made at the first call; what kept it from being made is raised at each."""
+        with self._opening:
+            if self._failure:
+                raise self._failure
+            if self._connection is None:
+                try:
+                    self._connection = self._connect()
+                except FleetError as e:
+                    self._failure = e
+                    raise
+            return self._connection
+
+    def look(self, resources: Sequence[Resource]) -> Facts:
+        """Return what is, for exactly these resources, in one round trip."""
+        asked: list[object] = [[r.kind, r.key, r.ask] for r in resources]
+        seen: dict[Key, Seen] = {}
+        for answer in self._converse({"op": "look", "resources": asked}):
+            if answer["t"] == "failed":
+                raise self._error(answer)
+            if answer["t"] == "seen":
+                seen[answer["kind"], answer["key"]] = Seen(answer["state"], answer["detail"])
+        return Facts(seen)
+
+    def apply(self, changes: Sequence[Change], tell: Callable[[Key, str], None]) -> Outcome:
+        """Make the changes in order until one fails; what is known afterwards is in the outcome, also its error."""
+        keys = [(c.resource.kind, c.resource.key) for c in changes]
+        outcome = Outcome(untouched=keys)
+        sent: list[object] = [
+            {"kind": k, "key": n, "seen": c.seen.state, "want": c.resource.state, "means": c.resource.means}
+            for (k, n), c in zip(keys, changes, strict=True)
+        ]
+        try:
+            for answer in self._converse({"op": "apply", "changes": sent}):
+                key = (answer.get("kind", ""), answer.get("key", ""))
+                match answer["t"]:
+                    case "begin":
+                        outcome.untouched.remove(key)
+                        outcome.in_doubt = [key]
+                        tell(key, "")
+                    case "progress":
+                        tell(key, answer["text"])
+                    case "done":
+                        outcome.in_doubt = []
+                        outcome.done.append(key)
+                        outcome.told[key] = answer["told"]
+                    case "failed":
+                        outcome.error = self._error(answer)
+        except FleetError as e:
+            outcome.error = e
+        return outcome
+
+    def call(self, name: str, words: Words, tell: Callable[[Key, str], None] | None = None) -> Words:
+        """Ask something that is not about a resource."""
+        result: Words = {}
+        for answer in self._converse({"op": name, "words": words}):
+            if answer["t"] == "failed":
+                raise self._error(answer)
+            if answer["t"] == "progress" and tell:
+                tell(("", name), answer["text"])
+            if answer["t"] == "answer":
+                result = answer["words"]
+        return result
+
+    def hold(self, words: Words) -> Words:
+        """Take the installation's lock and keep its channel open; return {"held_by": who} if somebody has it."""
+        conversation = self._converse({"op": "lock", "words": words}, keep=True)
+        answer = next(conversation)
+        if answer["t"] == "failed":
+            raise self._error(answer)
+        result: Words = answer["words"]
+        if result["held_by"]:
+            self._drop_lock()
+        return result
+
+    def ping(self) -> bool:
+        """Tell the lock's keeper that we are there; False when the lock is gone."""
+        if self._lock is None:
+            return False
+        try:
+            self._lock.sendall(b"\n")
+        except OSError:
+            return False
+        return not self._lock.exit_status_ready()
+
+    def close(self) -> None:
+        """End every conversation with the host: its agents end when their stdin does."""
+        self._drop_lock()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _connect(self) -> VerifiedConnection:
+        a = self._address
+        options: dict[str, Any] = {"banner_timeout": a.connect_timeout_s, "auth_timeout": 2 * a.connect_timeout_s}
+        if a.identity is not None:
+            options |= {"key_filename": [str(a.identity)], "allow_agent": False, "look_for_keys": False}
+        gateway = None
+        config = make_config(a.ssh_config)
+        if a.proxy_jump:
+            gateway = VerifiedConnection(a.proxy_jump, config=config, connect_kwargs=options).trusting(a.known_hosts)
+        connection = VerifiedConnection(
+            a.host,
+            user=a.user,
+            port=a.port,
+            config=config,
+            gateway=gateway,
+            connect_timeout=a.connect_timeout_s,
+            connect_kwargs=options,
+        ).trusting(a.known_hosts)
+        where = f"{connection.user}@{connection.host}:{connection.port}"
+        try:
+            connection.open()
+        except paramiko.BadHostKeyException as e:
+            raise HostKeyRefused(
+                f"the host key of {where} is not the one that is trusted: it shows {e.key.fingerprint}",
+                place=self.name,
+                remedy=f"find out why before anything else; a rebuilt host: replace its line in {a.known_hosts}",
+                state="no command was sent to it",
+            ) from e
+        except paramiko.AuthenticationException as e:
+            raise HostUnreachable(
+                f"{where} refuses the login: {e}", place=self.name, remedy="check ssh.user and ssh.identity"
+            ) from e
+        except paramiko.SSHException as e:
+            if "not found in known_hosts" in str(e):
+                raise HostKeyRefused(
+                    f"the host key of {where} is unknown",
+                    place=self.name,
+                    remedy=f"compare it by another way, then add it to {a.known_hosts} (ssh-keyscan prints it)",
+                    state="no command was sent to it",
+                ) from e
+            raise HostUnreachable(f"no SSH with {where}: {e}", place=self.name, remedy="is sshd well there?") from e
+        except (OSError, EOFError) as e:
+            reason = "no answer in time" if isinstance(e, TimeoutError) else (str(e) or type(e).__name__)
+            raise HostUnreachable(
+                f"{where} is not reachable: {reason}", place=self.name, remedy="is it up, and the address right?"
+            ) from e
+        return connection
+
+    def _command(self, user: str) -> tuple[str, bytes]:
+        """Return the command line and what goes before the program on stdin."""
+        if user == "root":
+            return shlex.join(PYTHON), b""
+        if self._sudo_password is None:
+            return shlex.join(["sudo", "-n", *PYTHON]), b""
+        return shlex.join(["sudo", "-k", "-S", "-p", "", *PYTHON]), self._sudo_password.encode() + b"\n"
+
+    def _converse(self, words: Words, *, keep: bool = False) -> Iterator[Any]:
+        """Send a request to a fresh agent and yield its answers; raise if it does not come to its end."""
+        connection = self.open()
+        command, before = self._command(str(connection.user))
+        try:
+            channel = connection.transport.open_session(timeout=30)
+            channel.exec_command(command)
+            channel.sendall(before + bundle.program() + bundle.request(words))
+            if keep:
+                self._lock = channel
+            ended = answered = False
+            errors = bytearray()
+            for line in _lines(channel, errors):
+                answered = True
+                answer = json.loads(line)
+                ended = ended or answer["t"] in ("end", "failed")
+                yield answer
+            if not keep:
+                status = channel.recv_exit_status()
+                channel.close()
+        except (OSError, EOFError, paramiko.SSHException) as e:
+            raise HostUnreachable(
+                f"the connection was lost: {str(e) or type(e).__name__}", place=self.name, remedy="run it again"
+            ) from e
+        if ended or keep:
+            return
+        text = errors.decode(errors="replace").strip()
+        if not answered and "sudo" in text and "password" in text and self._sudo_password is None:
+            self._sudo_password = self._ask_password(self.name)
+            yield from self._converse(words)
+            return
+        raise self._no_agent(status, text)
+
+    def _no_agent(self, status: int, text: str) -> FleetError:
+        if status == 127 or "command not found" in text:
+            return HostUnreachable(
+                "there is no python3 on this host", place=self.name, remedy="apt-get install python3 (3.9 or newer)"
+            )
+        if "sudo" in text or "sudoers" in text:
+            return HostUnreachable(
+                f"no way to become root: {text}", place=self.name, remedy="give the login user sudo, or log in as root"
+            )
+        if status in (-1, 70):
+            return HostUnreachable("the connection was lost", place=self.name, remedy="run it again")
+        return HostUnreachable(f"the agent ended with {status}: {text[-2000:]}", place=self.name)
+
+    def _error(self, answer: Words) -> FleetError:
+        place = " ".join(str(word) for word in (self.name, answer["kind"], answer["key"]) if word)
+        problem = str(answer["error"])
+        if answer.get("tail"):
+            problem += "\n    " + str(answer["tail"]).replace("\n", "\n    ")
+        kind = CLASSES.get(str(answer["class"]), ApplyFailed)
+        return kind(problem, place=place, remedy=str(answer.get("remedy", "")))
+
+
+def _lines(channel: paramiko.Channel, errors: bytearray) -> Iterable[bytes]:
+    """Yield the lines that come; tell the other side that we are there while none comes."""
+    channel.settimeout(PING_S)
+    rest = b""
+    while True:
+        while channel.recv_stderr_ready():
+            errors += channel.recv_stderr(65536)
+        try:
+            data = channel.recv(65536)
+        except TimeoutError:
+            channel.sendall(b"\n")
+            continue
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    while data := channel.recv_stderr(65536):
+        errors += data
+    if rest:
+        raise EOFError("in the middle of an answer")
+
+
+def local_user() -> str:
+    """Return who and where the operator is, for the lock: `name@machine`."""
+    import getpass
+
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,220 @@
+"""Brings hosts to what they should be, stage by stage: look, apply, look again, gate; and says where it stopped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from airfleet.errors import ApplyFailed, FleetError, RolloutStopped
+from airfleet.plan import describe, differing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airfleet.model import Change, Facts, Key, Outcome, Resource, Stage, Words
+    from airfleet.remote import Host
+
+T = TypeVar("T")
+Desire = "Callable[[], Mapping[str, Sequence[Stage]]]"
+
+
+class Report(Protocol):
+    """Where a rollout tells what it is doing: the screen, or a list in the tests."""
+
+    def stage(self, name: str, changes: Mapping[str, Sequence[Change]]) -> None:
+        """A stage begins, with these changes on each host."""
+
+    def step(self, host: str, key: Key, text: str) -> None:
+        """A change begins (no text) or goes on."""
+
+    def done(self, host: str, outcome: Outcome) -> None:
+        """A host has come to the end of its changes in this stage."""
+
+
+@dataclass
+class Account:
+    """What was done, what is in doubt and what is untouched, on all hosts."""
+
+    done: list[tuple[str, Key]] = field(default_factory=list)
+    in_doubt: list[tuple[str, Key]] = field(default_factory=list)
+    untouched: list[tuple[str, Key]] = field(default_factory=list)
+    told: list[tuple[str, Key, Words]] = field(default_factory=list)
+
+    def add(self, host: str, outcome: Outcome) -> None:
+        """Take a host's outcome in."""
+        self.done += [(host, key) for key in outcome.done]
+        self.in_doubt += [(host, key) for key in outcome.in_doubt]
+        self.untouched += [(host, key) for key in outcome.untouched]
+        self.told += [(host, key, words) for key, words in outcome.told.items() if words]
+
+    def state(self, later: Sequence[str] = ()) -> str:
+        """Return the state of the world in one sentence."""
+        untouched = [_spoken(self.untouched)] if self.untouched else []
+        untouched += [f"the stages {', '.join(later)}"] if later else []
+        parts = [
+            f"done: {_spoken(self.done) or 'nothing'}",
+            f"in doubt: {_spoken(self.in_doubt)}" if self.in_doubt else "",
+            f"untouched: {'; '.join(untouched)}" if untouched else "",
+        ]
+        return "; ".join(part for part in parts if part) + " — the next run goes on from here"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a flow does around a stage: `before` it is applied (may refuse), `after` it is in order (a gate)."""
+
+    before: Mapping[str, Callable[[Mapping[str, Sequence[Change]]], None]] = field(default_factory=dict)
+    after: Mapping[str, Callable[[Sequence[str]], None]] = field(default_factory=dict)
+
+
+def on_each(
+    hosts: Mapping[str, Host], work: Callable[[Host], T], *, parallel: int, alone: bool = False
+) -> dict[str, T]:
+    """Do the same on all hosts at the same time, at most `parallel` of them; raise if it failed on any.
+
+    With `alone` even a single host gets a thread of its own, so that Ctrl-C reaches this one and `work` can end well.
+    """
+    results: dict[str, T] = {}
+    errors: dict[str, FleetError] = {}
+    if len(hosts) == 1 and not alone:
+        return {name: work(host) for name, host in hosts.items()}
+    with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(hosts)))) as pool:
+        futures = {name: pool.submit(work, host) for name, host in hosts.items()}
+        try:
+            wait(futures.values())
+        except KeyboardInterrupt:
+            for host in hosts.values():
+                host.close()
+            raise
+    for name, future in futures.items():
+        try:
+            results[name] = future.result()
+        except FleetError as e:
+            errors[name] = e
+    if errors:
+        raise together(errors)
+    return results
+
+
+def together(errors: Mapping[str, FleetError]) -> FleetError:
+    """Return one error that tells all of them, of the class of the first."""
+    first = next(iter(errors.values()))
+    if len(errors) == 1:
+        return first
+    text = "\n".join(f"{e.place}: {e.problem}" for e in errors.values())
+    return type(first)(text, remedy=first.remedy, state=first.state)
+
+
+def look(hosts: Mapping[str, Host], wanted: Mapping[str, Sequence[Resource]], *, parallel: int) -> dict[str, Facts]:
+    """Return the facts of each host about exactly the resources that are wanted there: one round trip a host."""
+    asked = {name: hosts[name] for name, resources in wanted.items() if resources}
+    return on_each(asked, lambda host: host.look(wanted[host.name]), parallel=parallel)
+
+
+def converge(
+    hosts: Mapping[str, Host],
+    desire: Callable[[], Mapping[str, Sequence[Stage]]],
+    facts: Mapping[str, Facts],
+    report: Report,
+    hooks: Hooks,
+    *,
+    parallel: int,
+) -> Account:
+    """Bring the hosts to what is desired, stage by stage, and return what was done.
+
+    `facts` is the look at all stages; a stage is looked at afresh once anything has been changed before it. `desire`
+    is asked again at each stage, since a stage may teach something (a release). Raises the first error, with the state
+    of the world in it.
+    """
+    names = list(dict.fromkeys(stage.name for stages in desire().values() for stage in stages))
+    account = Account()
+    for position, name in enumerate(names):
+        later = names[position + 1 :]
+        try:
+            _stage(name, hosts, desire, facts, report, hooks, account, parallel)
+        except KeyboardInterrupt:
+            for host in hosts.values():
+                host.close()
+            raise RolloutStopped("interrupted", place=f"stage {name}", state=account.state(later)) from None
+        except FleetError as e:
+            e.state = account.state(later) if account.done or account.in_doubt else e.state
+            raise
+    return account
+
+
+def _stage(
+    name: str,
+    hosts: Mapping[str, Host],
+    desire: Callable[[], Mapping[str, Sequence[Stage]]],
+    facts: Mapping[str, Facts],
+    report: Report,
+    hooks: Hooks,
+    account: Account,
+    parallel: int,
+) -> None:
+    wanted = _resources(desire(), name)
+    seen = look(hosts, wanted, parallel=parallel) if account.done else facts
+    changes = {host: differing(resources, seen[host]) for host, resources in wanted.items() if resources}
+    changes = {host: made for host, made in changes.items() if made}
+    if not changes:
+        return
+    if name in hooks.before:
+        hooks.before[name](changes)
+        wanted = _resources(desire(), name)
+        fresh = look(hosts, {host: wanted[host] for host in changes}, parallel=parallel)
+        changes = {host: differing(wanted[host], fresh[host]) for host in changes}
+    report.stage(name, changes)
+    _apply(hosts, changes, report, account, parallel)
+    again = look(hosts, {host: wanted[host] for host in changes}, parallel=parallel)
+    for host in changes:
+        if left := differing(wanted[host], again[host]):
+            words = "; ".join(describe(change) for change in left)
+            raise ApplyFailed(
+                f"still not as it should be after the change: {words}",
+                place=host,
+                remedy="look at the journal of what it names, then run again",
+            )
+    if name in hooks.after:
+        hooks.after[name](list(changes))
+
+
+def _apply(
+    hosts: Mapping[str, Host],
+    changes: Mapping[str, Sequence[Change]],
+    report: Report,
+    account: Account,
+    parallel: int,
+) -> None:
+    errors: dict[str, FleetError] = {}
+
+    def work(host: Host) -> None:
+        if errors and one_by_one:
+            account.untouched += [(host.name, (c.resource.kind, c.resource.key)) for c in changes[host.name]]
+            return
+        outcome = host.apply(changes[host.name], lambda key, text: report.step(host.name, key, text))
+        account.add(host.name, outcome)
+        report.done(host.name, outcome)
+        if outcome.error:
+            errors[host.name] = outcome.error
+
+    one_by_one = any(_restarts(change) for made in changes.values() for change in made)
+    on_each({name: hosts[name] for name in changes}, work, parallel=1 if one_by_one else parallel, alone=True)
+    if errors:
+        raise together(errors)
+
+
+def _restarts(change: Change) -> bool:
+    """Tell whether a process that runs is restarted: that is done on one host after the other."""
+    return change.resource.kind == "unit" and (change.seen.state or {}).get("active") == "active"
+
+
+def _resources(desired: Mapping[str, Sequence[Stage]], name: str) -> dict[str, Sequence[Resource]]:
+    return {host: [r for s in stages if s.name == name for r in s.resources] for host, stages in desired.items()}
+
+
+def _spoken(items: Sequence[tuple[str, Key]]) -> str:
+    """Return a few of the items in words, and how many more there are."""
+    shown = [f"{host} {kind} {key}" for host, (kind, key) in items[-4:]]
+    more = len(items) - len(shown)
+    return ", ".join([f"{more} others"] * bool(more) + shown)

@@ -1,0 +1,293 @@
+"""Secrets: a value that never prints, and the file or environment that it is read from.
+
+`secrets.yaml` stands beside `inventory.yaml` with mode 0600 and is never committed; `AIRFLEET_SECRET_<NAME>` in the
+environment wins over it. Where the inventory is not concerned; how a secret reaches a host is in `desired`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import re
+import secrets
+import shlex
+import stat
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
+
+from airfleet import places
+from airfleet.errors import UsageError
+from airfleet.masking import Mask
+from airfleet.secrets_file import with_values, write_privately
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password")
+GIVEN: Final = ("database_password", "deploy_key")
+NAMES: Final = (*GENERATED, *GIVEN)
+PREFIX: Final = "AIRFLEET_SECRET_"
+_NOTHING: Final = "nothing was contacted"
+
+
+class Secret:
+    """A value that shows itself only to `reveal()`: not when printed, formatted, logged, compared or pickled."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __format__(self, _spec: str) -> str:
+        return "<secret>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a secret is not to be pickled")
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The secrets of one installation; asking for one that is not there is a UsageError that says how to give it."""
+
+    values: Mapping[str, Secret] = field(repr=False)
+    file: str = "secrets.yaml"
+    from_environment: frozenset[str] = frozenset()
+
+    def present(self) -> tuple[str, ...]:
+        """Return the names of those that are there."""
+        return tuple(name for name in NAMES if name in self.values)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.present())
+
+    def __getitem__(self, name: str) -> Secret:
+        """Return a secret by its name; a UsageError says how to give one that is missing."""
+        if name not in NAMES:
+            raise KeyError(name)
+        if name not in self.values:
+            self.require(name)
+        return self.values[name]
+
+    @property
+    def redis_password(self) -> Secret:
+        """Redis asks for it."""
+        return self["redis_password"]
+
+    @property
+    def fernet_key(self) -> Secret:
+        """Airflow encrypts connections and variables with it: one key, or several by commas, the newest first."""
+        return self["fernet_key"]
+
+    @property
+    def webserver_secret_key(self) -> Secret:
+        """Signs the sessions of the web pages and the requests for logs; the same on all hosts."""
+        return self["webserver_secret_key"]
+
+    @property
+    def flower_password(self) -> Secret:
+        """Flower's page asks for it."""
+        return self["flower_password"]
+
+    @property
+    def database_password(self) -> Secret:
+        """The database user's."""
+        return self["database_password"]
+
+    @property
+    def deploy_key(self) -> Secret:
+        """The private key that reads the DAG repository, with a line break at its end."""
+        return self["deploy_key"]
+
+    def require(self, *names: str) -> None:
+        """Raise a UsageError that names each of these secrets that is missing, and both ways to give it."""
+        missing = [name for name in names if name not in self.values]
+        if missing:
+            variables = ", ".join(PREFIX + name.upper() for name in missing)
+            keys = ", ".join(missing)
+            made = "; `fab bootstrap` generates it" if set(missing) <= set(GENERATED) else ""
+            raise UsageError(
+                f"missing: {keys}",
+                place=self.file,
+                remedy=f"write {keys} into {self.file} (mode 0600), or set {variables} in the environment{made}",
+                state=_NOTHING,
+            )
+
+    def mask(self, text: str) -> str:
+        """Return the text with every value of four characters or more, however quoted, replaced by `<secret>`."""
+        return self._mask(text)
+
+    @cached_property
+    def _mask(self) -> Mask:
+        return Mask(secret.reveal() for secret in self.values.values())
+
+
+def path_beside(inventory: Path) -> Path:
+    """Return where the secrets of an inventory are: `secrets.NAME.yaml` beside `inventory.NAME.yaml`."""
+    return inventory.with_name("secrets" + inventory.name.removeprefix("inventory"))
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Secrets:
+    """Return the secrets of this file, which need not exist, and of the environment, which wins.
+
+    A UsageError tells everything that is wrong with them, and never shows a value.
+    """
+    text = _private_text(path)
+    document = places.read(text, str(path))
+    values = {}
+    if isinstance(document.value, dict):
+        values = {name: _taken(document, name, value) for name, value in document.value.items()}
+    elif document.value is not None:
+        document.complain((), "needs keys with values")
+    given = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        name = variable.removeprefix(PREFIX).lower()
+        problem = _problem(name, environ[variable])
+        if problem:
+            document.complaints.append(places.Complaint(f"environment: {variable}", 0, (), problem))
+        given[name] = Secret(_tidy(name, environ[variable]))
+    if document.complaints:
+        raise places.BadFile(document.complaints)
+    return Secrets(values | given, str(path), frozenset(given))
+
+
+def complete(known: Secrets) -> Secrets:
+    """Return the secrets with a new random value for each that is generated and not there yet."""
+    made = {name: generate(name) for name in GENERATED if name not in known}
+    return Secrets({**known.values, **made}, known.file, known.from_environment)
+
+
+def generate(name: str) -> Secret:
+    """Return a new random value for one of the generated secrets."""
+    if name not in GENERATED:
+        raise UsageError(f"{name} can't be generated: it is given by somebody else", state="nothing was changed")
+    if name == "fernet_key":
+        return Secret(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    return Secret(secrets.token_urlsafe(32))
+
+
+def save(path: Path, known: Secrets) -> None:
+    """Write the secrets that did not come from the environment, with mode 0600 from the first byte on.
+
+    What stands in the file already, comments included, is kept.
+    """
+    text = _private_text(path)
+    values = {name: known[name].reveal() for name in known.present() if name not in known.from_environment}
+    try:
+        write_privately(path, with_values(text, values))
+    except OSError as e:
+        raise UsageError(f"can't be written: {e.strerror}", place=str(path)) from e
+
+
+def _private_text(path: Path) -> str:
+    """Return the text of a file that nobody else can read or replace; "" when there is none."""
+    try:
+        link = path.lstat()
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as e:
+        raise UsageError(f"can't be read: {e.strerror}", place=str(path), state=_NOTHING) from e
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())
+        _refuse_shared(path, link, found)
+        content = file.read()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = content[: e.start].count(b"\n") + 1
+        raise places.BadFile([places.Complaint(str(path), line, (), "not UTF-8 text")]) from None
+
+
+def _refuse_shared(path: Path, link: os.stat_result, found: os.stat_result) -> None:
+    name = shlex.quote(str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError("is not a file", place=str(path), state=_NOTHING)
+    if {link.st_uid, found.st_uid} != {os.geteuid()}:
+        raise UsageError(
+            "belongs to another user, who could read and change it",
+            place=str(path),
+            remedy=f"sudo chown $(id -un) {name} && chmod 600 {name}",
+            state=_NOTHING,
+        )
+    if found.st_mode & 0o177:
+        raise UsageError(
+            f"its mode is {stat.S_IMODE(found.st_mode):04o}: others could read it",
+            place=str(path),
+            remedy=f"chmod 600 {name}",
+            state=_NOTHING,
+        )
+
+
+def _taken(document: places.Document, name: str, value: object) -> Secret:
+    if name in NAMES and not isinstance(value, str):
+        document.complain((name,), "is empty" if value is None else "needs text: write it in quotes")
+        return Secret("")
+    if problem := _problem(name, str(value)):
+        document.complain((name,), problem)
+    return Secret(_tidy(name, str(value)))
+
+
+def _tidy(name: str, value: str) -> str:
+    """Return the value as it is used: ssh reads no key without a line break at its end, or with CR LF."""
+    return value.replace("\r\n", "\n").strip() + "\n" if name == "deploy_key" else value
+
+
+def _problem(name: str, value: str) -> str | None:
+    """Return what is wrong with a secret, without a word of its value."""
+    if name not in NAMES:
+        return f"unknown secret{places.nearest(name, NAMES) or '; known: ' + ', '.join(NAMES)}"
+    if not value.strip():
+        return "is empty"
+    return _FORMS.get(name, _line_problem)(value)
+
+
+def _line_problem(value: str) -> str | None:
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        return "has a line break or another control character in it"
+    return None
+
+
+def _fernet_problem(value: str) -> str | None:
+    if all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) for key in value.split(",")):
+        return None
+    return "is not a Fernet key: 32 random bytes in URL-safe base64, 44 characters that end with ="
+
+
+def _key_problem(value: str) -> str | None:
+    if re.match(r"\s*-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n", value) and "-----END " in value and not re.search(r"[\x00\ud800-\udfff]", value):
+        return None
+    hint = ": this is the public half" if re.match(r"\s*(ssh|ecdsa)-", value) else ""
+    return f"is not a private key as ssh-keygen writes it, from -----BEGIN … to -----END …{hint}"
+
+
+_FORMS: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "fernet_key": _fernet_problem,
+    "deploy_key": _key_problem,
+}

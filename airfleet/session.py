@@ -1,0 +1,186 @@
+"""One command's session: the inventory, the secrets, the connections and the lock; all closed, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airfleet import inventory as inventories
+from airfleet import rollout
+from airfleet import secrets as secret_store
+from airfleet.errors import FleetError, LockHeld, UsageError
+from airfleet.remote import Address, SshHost, local_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airfleet.inventory import Inventory
+    from airfleet.model import Facts, Resource
+    from airfleet.remote import Host
+    from airfleet.secrets import Secrets
+
+ROOT = Path(__file__).resolve().parent.parent
+PING_S = 10
+
+
+@dataclass
+class Fleet:
+    """The hosts that one command works on, and all that it knows about them."""
+
+    inventory: Inventory
+    hosts: Mapping[str, Host]
+    everyone: Mapping[str, Host]
+    secrets: Secrets
+    secrets_path: Path
+    doing: str
+    new_secrets: tuple[str, ...] = ()
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def connect(self) -> None:
+        """Begin to connect to every host, in the background: what there is to compute meanwhile costs no time."""
+        for host in list(self.hosts.values())[: self.inventory.ssh.parallel]:
+            threading.Thread(target=_begin, args=(host,), daemon=True).start()
+
+    def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
+        """Return what is on each host: one round trip each, all at the same time."""
+        return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the installation's lock, on the first host of the inventory, or raise LockHeld naming who has it."""
+        first = next(iter(self.everyone.values()))
+        words = {
+            "who": local_user(),
+            "doing": self.doing,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pid": os.getpid(),
+        }
+        held_by = first.hold(dict(words))["held_by"]
+        if isinstance(held_by, dict):
+            raise LockHeld(
+                f"{held_by.get('who')} is at work here: {held_by.get('doing')}, since {held_by.get('since')}",
+                place=self.inventory.environment,
+                remedy="wait until it is done; the lock goes with its holder's connection, nothing needs to be removed",
+            )
+        keeper = threading.Thread(target=self._keep, args=(first,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+
+    def _keep(self, first: Host) -> None:
+        ping = getattr(first, "ping", lambda: True)
+        while not self._stop.wait(PING_S):
+            if not ping():
+                return
+
+    def close(self) -> None:
+        """End every connection."""
+        self._stop.set()
+        for host in self.everyone.values():
+            host.close()
+
+
+@contextmanager
+def opened(env: str, *, doing: str, only: str = "", make_secrets: bool = False) -> Iterator[Fleet]:
+    """Open a session with the hosts of an inventory; `only` chooses some of them, comma separated.
+
+    Connections are made when a host is first asked. With `make_secrets` those that can be generated are, in memory;
+    `keep_secrets` writes them.
+    """
+    path = inventories.path_of(env, ROOT)
+    inventory = inventories.load(path)
+    inventories.refuse_examples(inventory)
+    chosen = _chosen(inventory, only, path)
+    secrets_path = secrets_beside(path)
+    secrets = secret_store.load(secrets_path, os.environ)
+    made: tuple[str, ...] = ()
+    if make_secrets:
+        before = secrets
+        secrets = secret_store.complete(secrets)
+        made = tuple(sorted(set(secrets.present()) - set(before.present())))
+    ask = _Asker()
+    everyone = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
+    fleet = Fleet(
+        inventory=inventory,
+        hosts={name: everyone[name] for name in chosen},
+        everyone=everyone,
+        secrets=secrets,
+        secrets_path=secrets_path,
+        doing=doing,
+        new_secrets=made,
+    )
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def _begin(host: Host) -> None:
+    with suppress(FleetError):  # whoever asks the host next gets the same error
+        host.open()
+
+
+def secrets_beside(path: Path) -> Path:
+    """Return where the secrets of an inventory are: `secrets.NAME.yaml` beside `inventory.NAME.yaml`."""
+    return path.with_name(path.name.replace("inventory", "secrets", 1))
+
+
+def _chosen(inventory: Inventory, only: str, path: Path) -> list[str]:
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in inventory.hosts]:
+        raise UsageError(
+            f"--only names {', '.join(unknown)}, which the inventory does not have",
+            place=path.name,
+            remedy=f"its hosts are {', '.join(inventory.hosts)}",
+            state="nothing was contacted",
+        )
+    return [name for name in inventory.hosts if not names or name in names]
+
+
+def _address(inventory: Inventory, name: str) -> Address:
+    ssh, host = inventory.ssh, inventory.hosts[name]
+    port = host.port or ssh.port
+    return Address(
+        host=host.address,
+        user=host.user or ssh.user,
+        port=None if port == 22 else port,
+        identity=Path(ssh.identity) if ssh.identity else None,
+        ssh_config=Path(ssh.config) if ssh.config else None,
+        known_hosts=Path(ssh.known_hosts),
+        proxy_jump=ssh.proxy_jump,
+        connect_timeout_s=ssh.connect_timeout_s,
+    )
+
+
+class _Asker:
+    """Asks for the sudo password once, for all hosts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answer: str | None = None
+
+    def __call__(self, host: str) -> str:
+        with self._lock:
+            if self._answer is None:
+                self._answer = _ask(host)
+            return self._answer
+
+
+def _ask(host: str) -> str:
+    import getpass
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "sudo wants a password there, and there is no terminal to ask for it",
+            place=host,
+            remedy="run it in a terminal, or give the login user NOPASSWD in sudoers",
+        )
+    return getpass.getpass(f"[sudo] password on {host} (and all others): ")

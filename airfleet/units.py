@@ -1,0 +1,152 @@
+"""The systemd units of a host: their files, and what each running service should have read when it started.
+
+Every unit leaves a stamp in its runtime folder when it starts: a line for each file (its SHA-256) and link (where it
+leads) that the process reads. `Unit.reads` says what those lines should be, so that 'stale' is a fact.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airfleet import airflow_cfg, layout
+from airfleet.generations import PRIVILEGED_PORTS, Service, generation_of
+from airfleet.model import Directory, File, Unit, digest
+from airfleet.redis_conf import render_redis_conf
+from airfleet.templates import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airfleet.inventory import Host, Inventory
+    from airfleet.secrets import Secrets
+
+REDIS_UNIT = "redis-server.service"
+STOP_S = 90
+AFTER_THE_LONGEST_TASK_S = 300
+PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
+
+STAMP = (
+    'umask 077; for p; do if [ -L "$p" ]; then v=$(readlink "$p"); else v=$(sha256sum < "$p" | cut -c 1-64); fi;'
+    ' echo "$v  $p"; done > '
+)
+
+
+def directories(inventory: Inventory, host: Host) -> list[Directory]:
+    """Return the folders that the services of this host need."""
+    where, account = layout.layout_of(inventory), inventory.airflow.account
+    found = [Directory(layout.REDIS_DROP_IN.rpartition("/")[0])] if "redis" in host.roles else []
+    if generation_of(inventory.airflow.version).services_of(set(host.roles)):
+        for path in (where.home, where.modules, where.logs, where.plugins):
+            found.append(Directory(path, owner=account, group=account, mode="0750"))
+    return found
+
+
+def config_files(inventory: Inventory, host: Host, secrets: Secrets) -> list[File]:
+    """Return the files that the services of this host read, secrets in them."""
+    where, account = layout.layout_of(inventory), inventory.airflow.account
+
+    def own(path: str, text: str, *, secret: bool) -> File:
+        return File(path, text, owner=account, group=account, mode="0600", secret=secret)
+
+    found = []
+    if "redis" in host.roles:
+        text = render_redis_conf(inventory, secrets)
+        found.append(File(layout.REDIS_CONF, text, owner="redis", group="redis", mode="0640", secret=True))
+    services = generation_of(inventory.airflow.version).services_of(set(host.roles))
+    if services:
+        settings = airflow_cfg.settings(inventory, host, secrets)
+        found.append(own(where.config, airflow_cfg.render_cfg(settings), secret=True))
+        found.append(own(where.environment, airflow_cfg.render_environment(inventory), secret=False))
+        if airflow_cfg.needs_host_module(inventory):
+            found.append(own(where.host_module, airflow_cfg.render_host_module(host), secret=False))
+    if any(service.web_config for service in services):
+        found.append(own(where.webserver_config, airflow_cfg.render_webserver_config(inventory, secrets), secret=True))
+    return found
+
+
+def unit_files(inventory: Inventory, host: Host) -> list[File]:
+    """Return the unit files of this host, and the drop-in for the distribution's Redis."""
+    found = []
+    if "redis" in host.roles:
+        stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
+        found.append(File(layout.REDIS_DROP_IN, fill("redis-airfleet.conf.j2", stamp=stamp)))
+    for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
+        found.append(File(f"{layout.UNITS}/{service.unit_file}", render_unit(inventory, host, service)))
+    return found
+
+
+def units(inventory: Inventory, host: Host, secrets: Secrets, venv_digest: str, commit: str) -> list[Unit]:
+    """Return the units of this host in the order in which they are started, each with what it should have read."""
+    where = layout.layout_of(inventory)
+    files = [*config_files(inventory, host, secrets), *unit_files(inventory, host)]
+    seen = {file.path: digest(file.text) for file in files}
+    seen |= {where.venv: layout.venv_target(venv_digest), where.current: layout.release_target(commit)}
+    found = []
+    if "redis" in host.roles:
+        reads = tuple((path, seen[path]) for path in (layout.REDIS_CONF, layout.REDIS_DROP_IN))
+        found.append(Unit(REDIS_UNIT, reads=reads))
+    for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
+        reads = tuple((path, seen[path]) for path in read_by(inventory, service))
+        for instance in range(1, host.celery.instances + 1) if service.instances else (0,):
+            found.append(Unit(service.unit(instance), reads=reads, stop_timeout_s=stop_timeout_s(service, host)))
+    return found
+
+
+def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:
+    """Return the paths of all that a service reads when it starts: files first, then links."""
+    where = layout.layout_of(inventory)
+    files = [f"{layout.UNITS}/{service.unit_file}", where.config, where.environment]
+    if airflow_cfg.needs_host_module(inventory):
+        files.append(where.host_module)
+    if service.web_config:
+        files.append(where.webserver_config)
+    links = [where.venv, where.current] if service.reads_dags else [where.venv]
+    return (*files, *links)
+
+
+def stop_timeout_s(service: Service, host: Host) -> int:
+    """Return how long a stop may take, in seconds: a worker waits for its tasks, however long they may run."""
+    return host.celery.time_limit_s + AFTER_THE_LONGEST_TASK_S if service.drains else STOP_S
+
+
+def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
+    """Return the text of the service's unit file."""
+    where = layout.layout_of(inventory)
+    values = {
+        "bin": where.bin,
+        "run": "/run/%N",
+        "web_port": str(inventory.airflow.web_port),
+        "queues": ",".join(host.celery.queues),
+        "concurrency": str(host.celery.concurrency),
+    }
+    quoted = {name: value if name == "run" else systemd_word(value) for name, value in values.items()}
+    return fill(
+        "airflow.service.j2",
+        title=service.title,
+        account=inventory.airflow.account,
+        home=systemd_word(where.home),
+        environment=systemd_word(where.environment),
+        pyenv=systemd_word(where.pyenv),
+        dags=systemd_word(where.dags),
+        stamp=stamp_words(read_by(inventory, service), runtime="%N"),
+        command=" ".join(word.format_map(quoted) for word in service.command),
+        stop_timeout_s=stop_timeout_s(service, host),
+        drains=service.drains,
+        privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
+    )
+
+
+def stamp_words(paths: Iterable[str], *, runtime: str) -> str:
+    """Return the command, as words of a unit file, that writes the stamp of these paths into a runtime folder."""
+    script = STAMP.replace("$", "$$") + f"/run/{runtime}/stamp"
+    return f"/bin/sh -c '{script}' stamp {' '.join(systemd_word(path) for path in paths)}"
+
+
+def systemd_word(value: str) -> str:
+    """Return the value as one word of a unit file's command: no specifier, variable or quote in it means anything."""
+    escaped = value.replace("%", "%%").replace("$", "$$")
+    if PLAIN_WORD.fullmatch(value):
+        return escaped
+    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'

@@ -1,0 +1,30 @@
+"""Bringing every host to the inventory."""
+
+from __future__ import annotations
+
+from tasks.door import DRY_RUN_HELP, ENV_HELP, ONLY_HELP, command, environment
+
+
+@command(help={"env": ENV_HELP, "only": ONLY_HELP, "dry_run": DRY_RUN_HELP})
+def bootstrap(c, env="", only="", dry_run=False):
+    """
+    Bring every host to the inventory: the first run installs, later runs mend what differs.
+
+    Asks each host what it is in one round trip, prints what would change, and changes just that, stage by stage,
+    looking again after each. Nothing is restarted that runs what it should. Safe to run at any time, and again.
+    """
+    from airfleet.bootstrap import bring_up
+    from tasks import screen
+
+    bring_up(environment(env), only=only, dry_run=dry_run, screen=screen.Screen())
+
+
+@command(help={"env": ENV_HELP, "only": ONLY_HELP})
+def plan(c, env="", only=""):
+    """
+    Print what `fab bootstrap` would change, with diffs; change nothing. Exit 10 when something would change.
+    """
+    from airfleet.bootstrap import bring_up
+    from tasks import screen
+
+    bring_up(environment(env), only=only, dry_run=True, screen=screen.Screen())

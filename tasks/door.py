@@ -1,0 +1,47 @@
+"""How a command of airfleet is declared: an Invoke task that turns foreseen failures into a message and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from invoke import task
+from invoke.exceptions import Exit
+
+from airfleet.errors import FleetError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+INTERRUPTED = 7
+ENV_HELP = "which inventory: inventory.NAME.yaml (default: AIRFLEET_ENV, else inventory.yaml)"
+ONLY_HELP = "touch only these hosts, comma separated"
+DRY_RUN_HELP = "print the plan, with diffs, and stop; exit 10 when something would change"
+
+
+def command(help: Mapping[str, str], **options: Any) -> Callable[[Callable[..., None]], Any]:
+    """Declare a command; its function's docstring is what `fab --help COMMAND` prints."""
+
+    def declare(body: Callable[..., None]) -> Any:
+        @functools.wraps(body)
+        def guarded(c: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                if c.config.run.dry:
+                    raise UsageError(
+                        "fab's own --dry is not a plan: it hides some steps and takes others", remedy="use --dry-run"
+                    )
+                body(c, *args, **kwargs)
+            except FleetError as e:
+                raise Exit(f"airfleet: {e}", e.exit_code) from e
+            except KeyboardInterrupt:
+                raise Exit("airfleet: interrupted; nothing was changed", INTERRUPTED) from None
+
+        return task(help=dict(help), **options)(guarded)
+
+    return declare
+
+
+def environment(env: str) -> str:
+    """Return the chosen environment's name; empty for inventory.yaml."""
+    return env or os.environ.get("AIRFLEET_ENV", "")

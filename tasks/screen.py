@@ -1,0 +1,89 @@
+"""What an operator sees: plans with diffs, progress, results. Rich on a terminal, plain lines without one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airfleet.plan import describe, diff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airfleet.model import Change, Key
+    from airfleet.plan import Plan
+    from airfleet.remote import Outcome
+
+QUIET_S = 15
+COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
+
+
+class Screen:
+    """Prints for one command."""
+
+    def __init__(self) -> None:
+        self._writing = threading.Lock()
+        self._began = time.monotonic()
+        self._spoke: dict[str, float] = {}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line, at once."""
+        with self._writing:
+            if style and sys.stdout.isatty():
+                _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(text, flush=True)
+
+    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str]) -> None:
+        """Print what would change on each host, stage by stage."""
+        for plan in plans:
+            if not plan:
+                continue
+            self.say(f"{plan.host}: {len(plan.changes)} changes", "bold")
+            for stage in plan.stages:
+                if stage.changes:
+                    self.say(f"  {stage.stage}")
+                for change in stage.changes:
+                    line = describe(change)
+                    self.say(f"    {line}", COLOURS.get(line[0], ""))
+                    for text in diff(change, mask):
+                        self.say(f"        {text}", COLOURS.get(text[:1], ""))
+
+    def stage(self, name: str, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Say that a stage begins."""
+        count = sum(len(made) for made in changes.values())
+        self.say(f"[{self.elapsed_s:5.0f} s] {name}: {count} changes on {', '.join(changes)}", "bold")
+
+    def step(self, host: str, key: Key, text: str) -> None:
+        """Say what a host is doing: each change as it begins, and what a long one tells now and then."""
+        if not text:
+            self._spoke[host] = time.monotonic()
+            self.say(f"[{self.elapsed_s:5.0f} s]   {host}: {' '.join(key).strip()}")
+        elif sys.stdout.isatty() or time.monotonic() - self._spoke.get(host, 0) > QUIET_S:
+            self._spoke[host] = time.monotonic()
+            self.say(f"[{self.elapsed_s:5.0f} s]     {host}: {text}", "dim")
+
+    def done(self, host: str, outcome: Outcome) -> None:
+        """Say nothing when all went well: the next stage, or the error, says it."""
+
+    def probed(self, says: str) -> None:
+        """Say what a probe saw."""
+        self.say(f"[{self.elapsed_s:5.0f} s]   ok: {says}", "green")
+
+
+_made: list[Any] = []
+
+
+def _console() -> Any:
+    if not _made:
+        from rich.console import Console
+
+        _made.append(Console())
+    return _made[0]

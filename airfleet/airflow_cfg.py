@@ -166,8 +166,11 @@ def environment(inventory: Inventory) -> dict[str, str]:
     }
     if inventory.logging.bucket:
         # Without a key file: the machine's own service account, as Google's libraries find it.
-        name = f"AIRFLOW_CONN_{inventory.logging.connection.upper()}"
-        values[name] = json.dumps({"conn_type": "google_cloud_platform"})
+        connection = inventory.logging.connection
+        if not re.fullmatch(r"[A-Za-z0-9_]+", connection):
+            problem = f"{connection!r} can't be the name of a variable, which is how the services are told of it"
+            raise UsageError(problem, place="logging.connection", remedy="use letters, digits and _")
+        values[f"AIRFLOW_CONN_{connection.upper()}"] = json.dumps({"conn_type": "google_cloud_platform"})
     return values
 
 

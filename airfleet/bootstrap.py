@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import probes, rollout, session
+from airfleet import gates, probes, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.desired import Target, git_words, stages_of
-from airfleet.errors import ChangesPending, GateRefused, UsageError
-from airfleet.layout import layout_of
+from airfleet.errors import ChangesPending, GateRefused
+from airfleet.layout import layout_of, venv_target
 from airfleet.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airfleet.inventory import Inventory
     from airfleet.model import Change, Facts, Outcome, Resource, Stage, Words
     from airfleet.plan import Plan
     from airfleet.session import Fleet
@@ -70,7 +68,7 @@ class _Run:
     def __init__(self, fleet: Fleet, screen: Screen) -> None:
         self.fleet = fleet
         self.screen = screen
-        self.target = Target(fleet.inventory, fleet.secrets, constraints_of(fleet.inventory))
+        self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
         self.login: Words | None = None
         self.asked = 0
 
@@ -106,7 +104,9 @@ class _Run:
 
             return after
 
-        hooks = rollout.Hooks(before={"release": self._resolve}, after={stage: gate(stage) for stage in GATED})
+        hooks = rollout.Hooks(
+            before={"config": self._lint, "release": self._resolve}, after={stage: gate(stage) for stage in GATED}
+        )
         account = rollout.converge(
             fleet.hosts, self.desire, self.facts, _Told(self), hooks, parallel=fleet.inventory.ssh.parallel
         )
@@ -130,6 +130,14 @@ class _Run:
         if self.login:
             say(f"  user:     {self.login['username']}")
             say(f"  password: {self.login['password']}   (shown once; `fab users.reset-password` makes another)")
+
+    def _lint(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Before an airflow.cfg is pushed: does the Airflow that will read it know every setting in it?"""
+        layout = layout_of(self.fleet.inventory)
+        venv = f"{layout.versions}/{venv_target(self.target.venv_digest)}"
+        for name, made in changes.items():
+            if any(change.resource.key == layout.config for change in made):
+                gates.lint_config(self.fleet.hosts[name], self.fleet.inventory, self.fleet.secrets, venv)
 
     def _resolve(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Find out which commit a first release is: the newest of the inventory's branch."""
@@ -171,23 +179,6 @@ class _Told:
             if isinstance(reveal := words.get("reveal"), dict):
                 self._run.login = reveal
         self._run.screen.done(host, outcome)
-
-
-def constraints_of(inventory: Inventory) -> Words:
-    """Return the constraints as the hosts get them: a URL that they fetch, or the text of a file that is here."""
-    airflow = inventory.airflow
-    if airflow.constraints_are_remote:
-        return {"url": airflow.constraints_for("{python}")}
-    path = Path(airflow.constraints_for(airflow.python_minor or "system"))
-    try:
-        return {"text": path.read_text()}
-    except OSError as e:
-        raise UsageError(
-            f"the constraints file {path} can't be read: {e.strerror}",
-            place="airflow.constraints",
-            remedy="name a file beside the inventory, or a URL",
-            state="nothing was contacted",
-        ) from e
 
 
 def _all(stages: Sequence[Stage]) -> list[Resource]:

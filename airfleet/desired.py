@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UV_VERSION = "0.9.11"
 NEEDED_MB = 4096
+NO_END = "9999"
 SYSTEM_PYTHON = "/usr/bin/python3"
 UNKNOWN_COMMIT = "the newest of its branch"
 BASE_PACKAGES = ("ca-certificates", "curl", "git", "openssh-client", "openssl", "python3-venv")
@@ -113,7 +114,7 @@ def _python(target: Target) -> Sequence[Resource]:
         found.append(
             Made("pyenv", layout.pyenv, {"tag": pyenv.tag, "repository": pyenv.repository}, ask=source, means=source)
         )
-        found.append(Made("python", python, {"version": airflow.python}, ask=built, means=built))
+        found.append(Made("python", python, {"version": airflow.python, "imports": "ok"}, ask=built, means=built))
         python += "/bin/python"
     uv = f"/opt/airfleet/uv-{UV_VERSION}"
     found.append(Directory("/opt/airfleet"))
@@ -125,7 +126,10 @@ def _python(target: Target) -> Sequence[Resource]:
         "requirements": [f"apache-airflow[{','.join(airflow.extras)}]=={airflow.version}", *airflow.requirements],
         "constraints": target.constraints,
         "cache": airflow.uv_cache,
-        "refuse": versions.refused_ranges(airflow.version),
+        "refuse": [
+            [broken["package"], broken["at_least"], broken["below"] or NO_END, broken["reason"]]
+            for broken in versions.refused_ranges(airflow.version)
+        ],
     }
     state = {"digest": target.venv_digest, "packages": "as installed"}
     found.append(

@@ -1,30 +1,33 @@
 """The inventory of one installation: `inventory.yaml`, read once, checked whole, then trusted.
 
-What it consists of is in `sections`. Every error is told at once, with its line; nothing is contacted here.
+Its sections are in `sections`, what no single value can show in `inventory_checks`, the words of the errors in
+`inventory_errors`. Every error is told at once, with its line; nothing is contacted here.
 """
-
-from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from airfleet import places
+from pydantic import Field, PrivateAttr
+
+from airfleet import patterns, places
 from airfleet.errors import UsageError
 from airfleet.inventory_checks import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, cross_checks
 from airfleet.inventory_errors import reading
 from airfleet.sections import (
+    Address,
     Admin,
     Airflow,
     Celery,
     Dags,
     Database,
     Flower,
-    Host,
-    Inventory,
     Logging,
+    Login,
+    Port,
     Pyenv,
     Redis,
-    Role,
+    Section,
     Ssh,
 )
 
@@ -45,17 +48,100 @@ __all__ = [
     "Role",
     "Ssh",
     "example_hosts",
+    "examples",
     "load",
     "parse",
     "path_of",
     "refuse_examples",
+    "summary",
 ]
 
-_EXAMPLE = re.compile(  # RFC 5737, RFC 2606
-    r"(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|(.+\.)?example\.(com|net|org)|(.+\.)?(example|test|invalid)",
+Role = Literal["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
+HostName = Annotated[str, Field(pattern=patterns.HOST)]
+
+_EXAMPLE = re.compile(  # RFC 5737, 3849, 2606
+    r"(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|2001:db8:.*|(.+\.)?example\.(com|net|org)|(.+\.)?(example|test|invalid)",
     re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class Host(Section):
+    """One machine. What it does not say is as in the sections above."""
+
+    address: Address = Field(
+        description="name or IP address; with several hosts: the one that they reach each other by"
+    )
+    roles: tuple[Role, ...] = Field(min_length=1, description="what runs there")
+    user: Login | None = Field(default=None, description="overrides `ssh.user`")
+    port: Port | None = Field(default=None, description="overrides `ssh.port`")
+    celery: Celery = Field(default_factory=Celery, description="overrides keys of `celery` for this host")
+    _name: str = PrivateAttr("")
+
+    @property
+    def name(self) -> str:
+        """The key of the host in the inventory."""
+        return self._name
+
+    def resolved(self, name: str, ssh: Ssh, celery: Celery) -> Self:
+        """Return the host with all that it did not say for itself."""
+        said = {key: getattr(self.celery, key) for key in self.celery.model_fields_set}
+        host = self.model_copy(
+            update={
+                "user": self.user or ssh.user,
+                "port": self.port or ssh.port,
+                "celery": celery.model_copy(update=said),
+            }
+        )
+        host._name = name  # noqa: SLF001  # a copy of itself
+        return host
+
+
+class Inventory(Section):
+    """The whole installation."""
+
+    environment: Annotated[str, Field(pattern=patterns.WORD)] = Field(
+        default="production", description="shown in every plan and message"
+    )
+    sandbox: bool = Field(default=False, description="these hosts are throwaway machines: drills may break them")
+    ssh: Ssh = Field(default_factory=Ssh)
+    airflow: Airflow = Field(default_factory=Airflow)
+    pyenv: Pyenv = Field(default_factory=Pyenv)
+    database: Database
+    redis: Redis = Field(default_factory=Redis)
+    celery: Celery = Field(default_factory=Celery)
+    flower: Flower = Field(default_factory=Flower)
+    logging: Logging = Field(default_factory=Logging)
+    dags: Dags
+    admin: Admin = Field(default_factory=Admin)
+    hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """Return the names of the hosts that have a role, in the order of the inventory."""
+        return tuple(name for name, host in self.hosts.items() if role in host.roles)
+
+    @property
+    def redis_host(self) -> Host:
+        """The host with the role `redis`."""
+        return self.hosts[self.with_role("redis")[0]]
+
+    @property
+    def redis_address(self) -> str:
+        """Where all hosts reach Redis."""
+        everywhere = self.redis.bind in {"0.0.0.0", "::"}  # noqa: S104  # compared, not bound
+        return self.redis_host.address if everywhere else self.redis.bind
+
+    def resolved(self) -> Self:
+        """Return the inventory with each default that hangs on other values filled in."""
+        hosts = {name: host.resolved(name, self.ssh, self.celery) for name, host in self.hosts.items()}
+        reach = [host.address for host in hosts.values() if "redis" in host.roles] if len(hosts) > 1 else []
+        return self.model_copy(
+            update={
+                "airflow": self.airflow.resolved(),
+                "redis": self.redis.model_copy(update={"bind": self.redis.bind or (*reach, "127.0.0.1")[0]}),
+                "hosts": hosts,
+            }
+        )
 
 
 def load(path: Path) -> Inventory:
@@ -64,15 +150,15 @@ def load(path: Path) -> Inventory:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = bytes(e.object[: e.start]).count(b"\n") + 1
-        raise places.BadFile([places.Complaint(str(path), line, (), "not UTF-8 text")]) from e
+        raise places.BadFile([places.Complaint(path.name, line, (), "not UTF-8 text")]) from e
     except OSError as e:
-        raise UsageError(f"can't be read: {e.strerror}", place=str(path), state="nothing was contacted") from e
+        raise UsageError(f"can't be read: {e.strerror}", place=path.name, state="nothing was contacted") from e
     return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Inventory:
     """Return the inventory that a text says; `path` is where it stands, for messages and relative paths."""
-    document = places.read(text, str(path))
+    document = places.read(text, path.name)
     if document.complaints and document.value is None:
         raise places.BadFile(document.complaints)
     if not isinstance(document.value, dict):
@@ -100,7 +186,7 @@ def path_of(env: str, root: Path) -> Path:
         names = [name.removeprefix("inventory.").removesuffix(".yaml") for name in there if name != "inventory.yaml"]
         raise UsageError(
             f"no such file{places.nearest(env, names) if env else ''}",
-            place=str(path),
+            place=path.name,
             remedy=f"choose one that exists: {', '.join(there)}"
             if there
             else f"write {path.name} in {root.absolute()}",
@@ -110,25 +196,46 @@ def path_of(env: str, root: Path) -> Path:
 
 
 def example_hosts(inventory: Inventory) -> tuple[str, ...]:
-    """Return the names of the hosts whose address is only an example (RFC 5737, RFC 2606)."""
+    """Return the names of the hosts whose address is only an example (RFC 5737, 3849, 2606)."""
     return tuple(name for name, host in inventory.hosts.items() if _is_example(host.address))
 
 
-def refuse_examples(inventory: Inventory, path: Path) -> None:
-    """Raise a UsageError when the inventory still names example addresses where a command would go."""
-    found = [f"hosts.{name}.address: {inventory.hosts[name].address}" for name in example_hosts(inventory)]
+def examples(inventory: Inventory) -> dict[str, str]:
+    """Return each place that a command would go to and that still is an example, with its address."""
+    places_to_go = {f"hosts.{name}.address": inventory.hosts[name].address for name in example_hosts(inventory)}
     if _is_example(inventory.database.host):
-        found.append(f"database.host: {inventory.database.host}")
-    where = re.search(r"(?:://|@)(?:[^@/]*@)?([^:/]+)", inventory.dags.repository)
-    if where and _is_example(where[1]):
-        found.append(f"dags.repository: {inventory.dags.repository}")
-    if found:
+        places_to_go["database.host"] = inventory.database.host
+    repository = re.search(r"(?:://|^)(?:[^@/]*@)?([^:/]+)", inventory.dags.repository)
+    if repository and _is_example(repository[1]):
+        places_to_go["dags.repository"] = inventory.dags.repository
+    return places_to_go
+
+
+def refuse_examples(inventory: Inventory, file: str = "inventory.yaml") -> None:
+    """Raise a UsageError when the inventory still names example addresses where a command would go."""
+    if found := examples(inventory):
         raise UsageError(
-            f"these are example addresses: {'; '.join(found)}",
-            place=str(path),
-            remedy=f"edit {path.name}, or try `make demo`",
+            f"these are example addresses: {', '.join(f'{place} ({address})' for place, address in found.items())}",
+            place=file,
+            remedy=f"edit {file}, or try `make demo`",
             state="nothing was contacted",
         )
+
+
+def summary(inventory: Inventory) -> dict[str, Any]:
+    """Return what an operator wants to see of an inventory at a glance, as plain values."""
+    hosts = {
+        name: {"address": host.address, "roles": list(host.roles), "instances": host.celery.instances}
+        for name, host in inventory.hosts.items()
+    }
+    return {
+        "environment": inventory.environment,
+        "sandbox": inventory.sandbox,
+        "airflow": inventory.airflow.version,
+        "python": inventory.airflow.python,
+        "hosts": hosts,
+        "examples": list(examples(inventory)),
+    }
 
 
 def _is_example(address: str) -> bool:
@@ -143,9 +250,11 @@ def _cross_check(inventory: Inventory, document: places.Document, bad: set[place
 
 
 def _with_paths(inventory: Inventory, folder: Path, document: places.Document) -> Inventory:
-    """Return the inventory with its paths on the operator's computer made absolute: `~` is home, else beside the file."""
+    """Return the inventory with the paths on the operator's computer made absolute, from the file's folder."""
 
     def absolute(path: Path, *place: str) -> Path:
+        if not re.fullmatch(patterns.LINE, str(path)):
+            document.complain(place, "the path has a control character in it")
         try:
             return folder.absolute() / path.expanduser()
         except RuntimeError:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from airfleet.generations import GENERATIONS
 from airfleet.places import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from airfleet.inventory import Inventory, Role
     from airfleet.places import Path
-    from airfleet.sections import Airflow, Celery, Inventory
+    from airfleet.sections import Airflow, Celery
 
 Problem = tuple["Path", str]
 
-SUPPORTED_VERSIONS: Final = ("2.11.2",)
+SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for version in generation.versions)
 SUPPORTED_PYTHONS: Final = {"2.11.2": ("3.9", "3.10", "3.11", "3.12")}
-_NEEDED_ROLES: Final = ("redis", "webserver", "scheduler", "worker")
+_NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 _NEWER: Final = (
@@ -78,15 +80,17 @@ def _redis(inventory: Inventory) -> Iterator[Problem]:
             yield ("redis", key), f"{number} is redis.{taken[number]} already: each needs a database of its own"
         taken.setdefault(number, key)
     on_redis = set(inventory.with_role("redis"))
-    if not _is_loopback(redis.bind):
+    if not on_redis or not _is_loopback(redis.bind):
         return
     for name, host in inventory.hosts.items():
         users = [role for role in host.roles if role in _USES_REDIS]
         if name not in on_redis and users:
             yield (
                 ("redis", "bind"),
-                (f"Redis listens on {redis.bind} alone, but hosts.{name} ({', '.join(users)}) must reach it:"
-                " leave it out, or name the address of the redis host"),
+                (
+                    f"Redis listens on {redis.bind} alone, but hosts.{name} ({', '.join(users)}) must reach it:"
+                    " leave it out, or name the address of the redis host"
+                ),
             )
 
 
@@ -94,8 +98,10 @@ def _celery(path: Path, celery: Celery) -> Iterator[Problem]:
     if celery.time_limit_s < celery.soft_time_limit_s:
         yield (
             (*path, "time_limit_s"),
-            (f"{celery.time_limit_s} is less than soft_time_limit_s ({celery.soft_time_limit_s}):"
-            " tasks would be killed before they are told to stop"),
+            (
+                f"{celery.time_limit_s} is less than soft_time_limit_s ({celery.soft_time_limit_s}):"
+                " tasks would be killed before they are told to stop"
+            ),
         )
     yield from _twice((*path, "queues"), celery.queues)
 
@@ -125,8 +131,7 @@ def _hosts(inventory: Inventory) -> Iterator[Problem]:
             ("flower", "flower.port", inventory.flower.port),
         ):
             if role in host.roles and port in ports:
-                first, last = key.split(".")
-                yield (first, last), f"{port} is {ports[port]} already, and both run on hosts.{name}"
+                yield ("hosts", name, "roles"), f"{ports[port]} and {key} are both {port}, and both run here"
             elif role in host.roles:
                 ports[port] = key
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airfleet.places import Document, Path
 
 M = TypeVar("M", bound=BaseModel)
-_SECRETS = ("password", "secret", "fernet_key", "deploy_key", "private_key", "token")
+_SECRETS = ("password", "secret", "key", "token")
 _LONGEST = 60
 _ROUNDS = 20
 _STAND_INS: Final = {
@@ -44,13 +44,22 @@ def reading(document: Document, model: type[M]) -> tuple[M, set[Path]]:
             errors = e.errors(include_url=False)
         for error in sorted(errors, key=lambda each: each["type"] == "missing"):
             path = error["loc"] if error["type"] == "missing" else _written(document, error["loc"])
-            if path in bad and error["type"] != "missing":
-                continue
+            if error["type"] == "missing" and _stands(document, path):
+                continue  # a misspelt key was taken for it
             if not any(each[: len(path)] == path for each in bad):
                 document.complain(path, _problem(path, error, model))
                 bad.add(path)
             _mend(document, path, error["type"], model)
     raise BadFile(document.complaints)
+
+
+def _stands(document: Document, path: Path) -> bool:
+    around: Any = document.value
+    for step in path:
+        if not isinstance(around, dict) or step not in around:
+            return False
+        around = around[step]
+    return True
 
 
 def _mend(document: Document, path: Path, kind: str, model: type[BaseModel]) -> None:
@@ -106,6 +115,8 @@ def _of_value(kind: str, value: object, words: Mapping[str, Any]) -> str:
     if kind == "too_short":
         return "is empty: at least one is needed"
     needs = _NEEDS.get(kind, "another kind of value")
+    if kind == "string_type" and str(value)[:2] in {"2.", "3."}:
+        return f"YAML reads {value} as a number, and it is not a full version: write three numbers, as in 3.11.13"
     hint = ": write it in quotes" if kind == "string_type" and not isinstance(value, (dict, tuple)) else ""
     return f"needs {needs}, not {shown(value)}{hint}"
 
@@ -131,6 +142,8 @@ def shown(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return f"the yes/no value {str(value).lower()}"
+    if value is None:
+        return "nothing"
     text = repr(value) if isinstance(value, (str, int, float)) else f"the value {value}"
     if isinstance(value, str) and "@" in value and ":" in value:
         return "this text (not shown: it may hold a password)"
@@ -141,7 +154,7 @@ def shown(value: object) -> str:
 
 def _unknown_key(key: str, known: list[str]) -> str:
     hint = nearest(key, known)
-    if not hint and any(word in key.lower() for word in _SECRETS):
+    if not hint and closest(key.rpartition("_")[2], _SECRETS):
         return "unknown key; secrets are not written here but in secrets.yaml, see docs/inventory.md"
     return f"unknown key{hint or '; known: ' + ', '.join(known)}"
 

@@ -71,8 +71,12 @@ class Finding:
 
 
 def read_catalogue(text: str) -> Catalogue:
-    """Return the catalogue that a host has printed."""
-    words = json.loads(text)
+    """Return the catalogue in the text that a host has printed."""
+    return make_catalogue(json.loads(text))
+
+
+def make_catalogue(words: Mapping[str, Any]) -> Catalogue:
+    """Return the catalogue in the plain words of a host."""
     return Catalogue(
         airflow=words["airflow"],
         options=words["sections"],

@@ -40,7 +40,7 @@ class Mask:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield the value as it may stand in a text: as it is, line by line, quoted for a URL, airflow.cfg, JSON, a shell."""
+    """Yield the value as it may stand in a text: as it is, line by line, quoted for URL, airflow.cfg, JSON, shell."""
     if len(value.strip()) < SHORTEST:
         return
     raw = value.encode(errors="surrogatepass")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 _DEEPEST = 20
+_LONGEST_KEY = 80
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -81,6 +82,8 @@ def read(text: str, file: str) -> Document:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         column = f" (column {mark.column + 1})" if mark else ""
+        if e.context_mark and mark and e.context_mark.line != mark.line:
+            column = f" (column {mark.column + 1}; it begins on line {e.context_mark.line + 1})"
         said = " ".join(part for part in (e.context, e.problem) if part)
         document.complain((), f"not YAML: {said}{column}", line=mark.line + 1 if mark else 1)
     except (yaml.YAMLError, UnicodeError) as e:
@@ -91,7 +94,12 @@ def read(text: str, file: str) -> Document:
 
 def dotted(path: Path) -> str:
     """Return a path as it is written in messages: `hosts.af1.roles[2]`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{_shown(step)}" for step in path).removeprefix(".")
+
+
+def _shown(key: str) -> str:
+    """Return a key on one line, whatever is in it."""
+    return key if key and key.isprintable() and len(key) <= _LONGEST_KEY else repr(key[:_LONGEST_KEY])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -109,17 +117,18 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     return candidates[close[0]] if close else None
 
 
-class _Stop(Exception):  # noqa: N818  # not an error: the rest of the text is not read
-    """What follows in the text can't be trusted."""
+class _Stop(Exception):
+    """The rest of the text is not read: what follows can't be trusted."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or list whose end was not reached yet; `key` is the key that waits for its value."""
+    """A mapping or list whose end was not reached yet; `key` waits for its value, `again` says that it stood before."""
 
     value: dict[str, Any] | list[Any]
     path: Path
     key: str | None = None
+    again: bool = False
 
 
 class _Reading:
@@ -185,7 +194,8 @@ class _Reading:
         mapping = self.open[-1]
         key = event.value
         path = (*mapping.path, key)
-        if path in self.document.lines:
+        mapping.again = path in self.document.lines
+        if mapping.again:
             before = self.document.lines[path]
             self.document.complain(
                 path, f"the key stands here a second time (first on line {before})", line=_line(event)
@@ -204,6 +214,8 @@ class _Reading:
         else:
             around = self.open[-1]
             path = (*around.path, around.key if around.key is not None else len(around.value))
+        if self.open and self.open[-1].again:
+            path = (*path, -_line(event))  # apart from the first value, so that each of its keys is no second one
         self.document.lines.setdefault(path, _line(event))
         return path
 

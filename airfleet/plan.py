@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 CONTEXT_LINES = 2
+LONGEST_DIFF = 120
+NO_NEWLINE = "\\ No newline at end of file"
 SENSITIVE = re.compile(
     r"(?i)^([+\- ]\s*(?:export )?[\w.-]*"
     r"(?:pass|secret|fernet|token|jwt|private|broker_url|result_backend|alchemy_conn|airflow_conn|storage_uri|basic_auth)"
@@ -93,14 +95,22 @@ def diff(change: Change, mask: Callable[[str], str]) -> list[str]:
     """Return the unified diff of a file's text, without its header; `mask` hides the secrets that are known.
 
     In a file that holds secrets, the value of every line whose name sounds like one is hidden as well: what was
-    there before may be a secret that nobody knows any more.
+    there before may be a secret that nobody knows any more. A diff of more than 120 lines is cut, and says so.
     """
     resource = change.resource
     if not isinstance(resource, File) or not any(name == "sha256" for name, _, _ in change.differing):
         return []
-    before = str(change.seen.detail.get("text", "")).split("\n")
-    after = resource.text.split("\n")
+    before = _lines(str(change.seen.detail.get("text", "")))
+    after = _lines(resource.text)
     lines = list(difflib.unified_diff(before, after, lineterm="", n=CONTEXT_LINES))[2:]
+    if len(lines) > LONGEST_DIFF:
+        lines = [*lines[:LONGEST_DIFF], f"… and {len(lines) - LONGEST_DIFF} more lines"]
     if resource.secret:
         lines = [SENSITIVE.sub(r"\1<secret>", mask(line)) for line in lines]
     return [mask(line) for line in lines]
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text; one that is not ended is followed by git's remark on that."""
+    lines = text.split("\n")
+    return lines[:-1] if not lines[-1] else [*lines, NO_NEWLINE]

@@ -18,11 +18,9 @@ FEWEST_DATABASES = 16
 
 
 def redis_address(inventory: Inventory) -> str:
-    """Return the address under which every host reaches Redis: loopback where one host does everything."""
-    if inventory.redis.bind and inventory.redis.bind not in ANY:
+    """Return the address under which every host reaches Redis: the one that it listens on, or its host's if that is any."""
+    if inventory.redis.bind not in ANY:
         return inventory.redis.bind
-    if len(inventory.hosts) == 1:
-        return LOOPBACK
     return next(host.address for host in inventory.hosts.values() if "redis" in host.roles)
 
 
@@ -36,8 +34,7 @@ def redis_url(inventory: Inventory, password: str, database: int) -> str:
 def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
     """Return redis.conf, for the Redis 7 of Debian 12 as well as for the Redis 8 of Debian 13."""
     redis = inventory.redis
-    bind = redis.bind or redis_address(inventory)
-    addresses = [bind] if bind in (LOOPBACK, *ANY) else [LOOPBACK, bind]
+    addresses = [redis.bind] if redis.bind in (LOOPBACK, *ANY) else [LOOPBACK, redis.bind]
     return fill(
         "redis.conf.j2",
         bind=" ".join(addresses),

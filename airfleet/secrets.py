@@ -159,7 +159,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Secrets:
     A UsageError tells everything that is wrong with them, and never shows a value.
     """
     text = _private_text(path)
-    document = places.read(text, str(path))
+    document = places.read(text, path.name)
     values = {}
     if isinstance(document.value, dict):
         values = {name: _taken(document, name, value) for name, value in document.value.items()}
@@ -174,7 +174,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Secrets:
         given[name] = Secret(_tidy(name, environ[variable]))
     if document.complaints:
         raise places.BadFile(document.complaints)
-    return Secrets(values | given, str(path), frozenset(given))
+    return Secrets(values | given, path.name, frozenset(given))
 
 
 def complete(known: Secrets) -> Secrets:
@@ -202,7 +202,7 @@ def save(path: Path, known: Secrets) -> None:
     try:
         write_privately(path, with_values(text, values))
     except OSError as e:
-        raise UsageError(f"can't be written: {e.strerror}", place=str(path)) from e
+        raise UsageError(f"can't be written: {e.strerror}", place=path.name) from e
 
 
 def _private_text(path: Path) -> str:
@@ -213,7 +213,7 @@ def _private_text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as e:
-        raise UsageError(f"can't be read: {e.strerror}", place=str(path), state=_NOTHING) from e
+        raise UsageError(f"can't be read: {e.strerror}", place=path.name, state=_NOTHING) from e
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(file.fileno())
         _refuse_shared(path, link, found)
@@ -222,24 +222,24 @@ def _private_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = content[: e.start].count(b"\n") + 1
-        raise places.BadFile([places.Complaint(str(path), line, (), "not UTF-8 text")]) from None
+        raise places.BadFile([places.Complaint(path.name, line, (), "not UTF-8 text")]) from None
 
 
 def _refuse_shared(path: Path, link: os.stat_result, found: os.stat_result) -> None:
     name = shlex.quote(str(path))
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError("is not a file", place=str(path), state=_NOTHING)
+        raise UsageError("is not a file", place=path.name, state=_NOTHING)
     if {link.st_uid, found.st_uid} != {os.geteuid()}:
         raise UsageError(
             "belongs to another user, who could read and change it",
-            place=str(path),
+            place=path.name,
             remedy=f"sudo chown $(id -un) {name} && chmod 600 {name}",
             state=_NOTHING,
         )
     if found.st_mode & 0o177:
         raise UsageError(
             f"its mode is {stat.S_IMODE(found.st_mode):04o}: others could read it",
-            place=str(path),
+            place=path.name,
             remedy=f"chmod 600 {name}",
             state=_NOTHING,
         )
@@ -281,7 +281,11 @@ def _fernet_problem(value: str) -> str | None:
 
 
 def _key_problem(value: str) -> str | None:
-    if re.match(r"\s*-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n", value) and "-----END " in value and not re.search(r"[\x00\ud800-\udfff]", value):
+    if (
+        re.match(r"\s*-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n", value)
+        and "-----END " in value
+        and not re.search(r"[\x00\ud800-\udfff]", value)
+    ):
         return None
     hint = ": this is the public half" if re.match(r"\s*(ssh|ecdsa)-", value) else ""
     return f"is not a private key as ssh-keygen writes it, from -----BEGIN … to -----END …{hint}"

@@ -7,17 +7,14 @@ defaults that hang on other values are filled in once, by `resolved`.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from airfleet import patterns
-
-Role = Literal["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
 
 AccountName = Annotated[str, Field(pattern=patterns.ACCOUNT)]
 Address = Annotated[str, Field(pattern=patterns.ADDRESS)]
 Folder = Annotated[str, Field(pattern=patterns.FOLDER)]
 GitUrl = Annotated[str, Field(pattern=patterns.REPOSITORY)]
-HostName = Annotated[str, Field(pattern=patterns.HOST)]
 Line = Annotated[str, Field(pattern=patterns.LINE)]
 Login = Annotated[str, Field(pattern=patterns.LOGIN)]
 LocalPath = Annotated[Path, Field(strict=False)]
@@ -37,61 +34,73 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_default(cls, written: object) -> object:
-        """A key with `~` has its default, as if it were left out."""
+        """A key with `~` has its default, as if it were left out; a section left out is one without keys."""
         if not isinstance(written, dict):
             return written
-        return {key: value for key, value in written.items() if value is not None or key not in cls.model_fields}
+        sections: dict[str, object] = {key: {} for key, field in cls.model_fields.items() if field.default_factory}
+        return sections | {
+            key: value for key, value in written.items() if value is not None or key not in cls.model_fields
+        }
 
 
 class Ssh(Section):
     """How the hosts are reached."""
 
-    user: Login | None = Field(None, description="user name on the hosts; default: the ssh config's, else your own")
-    port: Port | None = Field(None, description="default: the ssh config's, else 22")
-    identity: LocalPath | None = Field(None, description="private key file; default: the ssh config's, then your agent")
+    user: Login | None = Field(
+        default=None, description="user name on the hosts; default: the ssh config's, else your own"
+    )
+    port: Port | None = Field(default=None, description="port of sshd; default: the ssh config's, else 22")
+    identity: LocalPath | None = Field(
+        default=None, description="private key file; default: the ssh config's, then your agent"
+    )
     config: LocalPath = Field(
-        Path("~/.ssh/config"), description="ProxyJump, ProxyCommand, HostName, User … in it are honoured"
+        default=Path("~/.ssh/config"), description="ProxyJump, ProxyCommand, HostName, User … in it are honoured"
     )
     known_hosts: LocalPath = Field(
-        Path("~/.ssh/known_hosts"), description="host keys that are trusted; an unknown or changed key is refused"
+        default=Path("~/.ssh/known_hosts"),
+        description="host keys that are trusted; an unknown or changed key is refused",
     )
     proxy_jump: Annotated[str, Field(pattern=patterns.JUMP)] | None = Field(
-        None, description="`user@bastion:port` for all hosts"
+        default=None, description="`user@bastion:port` for all hosts"
     )
-    connect_timeout_s: Seconds = Field(10, description="how long to wait for a host to answer")
-    parallel: Annotated[int, Field(ge=1, le=256)] = Field(16, description="hosts that are worked on at the same time")
+    connect_timeout_s: Seconds = Field(default=10, description="how long to wait for a host to answer")
+    parallel: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=16, description="hosts that are worked on at the same time"
+    )
 
 
 class Airflow(Section):
     """Which Airflow, on which Python, with which settings."""
 
-    version: Line = Field("2.11.2", description="version of Apache Airflow")
+    version: Line = Field(default="2.11.2", description="version of Apache Airflow")
     python: Annotated[str, Field(pattern=patterns.PYTHON)] = Field(
-        "3.11.13", description="built by pyenv; `system` takes the distribution's"
+        default="3.11.13", description="built by pyenv; `system` takes the distribution's"
     )
-    account: AccountName = Field("airflow", description="the Unix account that everything runs as")
-    home: Folder = Field("", description="`AIRFLOW_HOME`; default: `airflow/` in the account's home folder")
+    account: AccountName = Field(default="airflow", description="the Unix account that everything runs as")
+    home: Folder = Field(default="", description="`AIRFLOW_HOME`; default: `airflow/` in the account's home folder")
     extras: tuple[Annotated[str, Field(pattern=patterns.EXTRA)], ...] = Field(
-        ("celery", "redis", "postgres", "google", "fab"), description="extras of the package `apache-airflow`"
+        default=("celery", "redis", "postgres", "google", "fab"), description="extras of the package `apache-airflow`"
     )
     requirements: tuple[Annotated[str, Field(pattern=patterns.REQUIREMENT)], ...] = Field(
-        (), description='further packages, as in requirements.txt: `["pandas==2.1.4"]`'
+        default=(), description='further packages, as in requirements.txt: `["pandas==2.1.4"]`'
     )
     constraints: Annotated[str, Field(pattern=patterns.LINE, min_length=1)] = Field(
-        "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-{python}.txt",
+        default="https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-{python}.txt",
         description="URL, or a file beside the inventory; `{version}` is Airflow's, `{python}` is such as 3.11",
     )
     uv_cache: Folder | None = Field(
-        None, description="folder on the host for downloaded packages; default: the account's own"
+        default=None, description="folder on the host for downloaded packages; default: the account's own"
     )
-    timezone: Annotated[str, Field(pattern=patterns.TIMEZONE)] = Field("Asia/Seoul", description="of the web pages")
+    timezone: Annotated[str, Field(pattern=patterns.TIMEZONE)] = Field(
+        default="Asia/Seoul", description="of the web pages"
+    )
     base_url: Annotated[str, Field(pattern=patterns.BASE_URL)] = Field(
-        "http://airflow.example.com", description="where users find the web pages"
+        default="http://airflow.example.com", description="where users find the web pages"
     )
-    web_port: Port = Field(80, description="below 1024 works: the unit gets just that capability")
-    web_workers: Annotated[int, Field(ge=1, le=64)] = Field(2, description="processes that serve the web pages")
+    web_port: Port = Field(default=80, description="below 1024 works: the unit gets just that capability")
+    web_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=2, description="processes that serve the web pages")
     config: dict[SettingName, dict[SettingName, Setting]] = Field(
-        {}, description="any other setting of airflow.cfg: `{section: {key: value}}`; unknown keys are refused"
+        default={}, description="any other setting of airflow.cfg: `{section: {key: value}}`; unknown keys are refused"
     )
 
     def resolved(self) -> Self:
@@ -121,14 +130,14 @@ class Airflow(Section):
 class Pyenv(Section):
     """Where pyenv and the sources of CPython come from."""
 
-    repository: GitUrl = Field("https://github.com/pyenv/pyenv.git", description="git repository of pyenv")
-    tag: Revision = Field("v2.6.12", description="the tag of it that is checked out")
+    repository: GitUrl = Field(default="https://github.com/pyenv/pyenv.git", description="git repository of pyenv")
+    tag: Revision = Field(default="v2.6.12", description="the tag of it that is checked out")
     mirror: Annotated[str, Field(pattern=patterns.URL)] | None = Field(
-        None,
+        default=None,
         description="where CPython's sources are, by checksum (`PYTHON_BUILD_MIRROR_URL`); default: python.org",
     )
     cache: Folder | None = Field(
-        None, description="folder on the host that keeps built Pythons by digest; default: none"
+        default=None, description="folder on the host that keeps built Pythons by digest; default: none"
     )
 
 
@@ -136,79 +145,79 @@ class Database(Section):
     """PostgreSQL; on Google Cloud: the private address of Cloud SQL."""
 
     host: Address = Field(description="address of the server")
-    port: Port = Field(5432, description="port of the server")
-    name: Login = Field("airflow", description="name of the database")
-    user: Login = Field("airflow", description="its password is the secret `database_password`")
+    port: Port = Field(default=5432, description="port of the server")
+    name: Login = Field(default="airflow", description="name of the database")
+    user: Login = Field(default="airflow", description="its password is the secret `database_password`")
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        "prefer", description="as in libpq"
+        default="prefer", description="as in libpq"
     )
 
 
 class Redis(Section):
     """Redis, on the host with the role `redis`, from the distribution's packages."""
 
-    port: Port = Field(6379, description="its password is the secret `redis_password`")
-    bind: Address = Field("", description="default: loopback with one host, else that host's address")
+    port: Port = Field(default=6379, description="its password is the secret `redis_password`")
+    bind: Address = Field(default="", description="default: loopback with one host, else that host's address")
     maxmemory: Annotated[str, Field(pattern=patterns.MEMORY)] = Field(
-        "512mb", description="Redis refuses to take more (`maxmemory`)"
+        default="512mb", description="Redis refuses to take more (`maxmemory`)"
     )
-    broker_db: RedisDb = Field(0, description="database of the queues")
-    rate_limit_db: RedisDb = Field(1, description="database of the web pages' rate limit")
-    result_db: RedisDb = Field(2, description="database of Celery's results")
+    broker_db: RedisDb = Field(default=0, description="database of the queues")
+    rate_limit_db: RedisDb = Field(default=1, description="database of the web pages' rate limit")
+    result_db: RedisDb = Field(default=2, description="database of Celery's results")
 
 
 class Celery(Section):
     """The workers; each key may be overridden for a host."""
 
     instances: Annotated[int, Field(ge=1, le=64)] = Field(
-        2, description="`airflow-worker@1` … `@N` on each worker host"
+        default=2, description="`airflow-worker@1` … `@N` on each worker host"
     )
     concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
-        4, description="tasks that one instance runs at the same time"
+        default=4, description="tasks that one instance runs at the same time"
     )
     queues: tuple[Annotated[str, Field(pattern=patterns.WORD)], ...] = Field(
-        ("default",), min_length=1, description="queues that the workers take tasks from"
+        default=("default",), min_length=1, description="queues that the workers take tasks from"
     )
     prefetch_multiplier: Annotated[int, Field(ge=1, le=1024)] = Field(
-        1, description="messages that a worker takes ahead, for each process"
+        default=1, description="messages that a worker takes ahead, for each process"
     )
-    acks_late: bool = Field(True, description="a message is acknowledged after the task, not before")
-    track_started: bool = Field(True, description="a task says when it has started")
-    send_sent_event: bool = Field(True, description="an event is sent when a task is queued, for Flower")
-    soft_time_limit_s: Seconds = Field(3600, description="a task gets `SoftTimeLimitExceeded`")
+    acks_late: bool = Field(default=True, description="a message is acknowledged after the task, not before")
+    track_started: bool = Field(default=True, description="a task says when it has started")
+    send_sent_event: bool = Field(default=True, description="an event is sent when a task is queued, for Flower")
+    soft_time_limit_s: Seconds = Field(default=3600, description="a task gets `SoftTimeLimitExceeded`")
     time_limit_s: Seconds = Field(
-        3600, description="a task is killed; more than the soft limit leaves it time to clean up"
+        default=3600, description="a task is killed; more than the soft limit leaves it time to clean up"
     )
 
 
 class Flower(Section):
     """The page that shows Celery; always behind a login."""
 
-    port: Port = Field(5555, description="port of the page")
-    bind: Address = Field("127.0.0.1", description="reach it by `ssh -L 5555:127.0.0.1:5555 HOST`")
-    user: Login = Field("admin", description="its password is the secret `flower_password`")
+    port: Port = Field(default=5555, description="port of the page")
+    bind: Address = Field(default="127.0.0.1", description="reach it by `ssh -L 5555:127.0.0.1:5555 HOST`")
+    user: Login = Field(default="admin", description="its password is the secret `flower_password`")
 
 
 class Logging(Section):
     """Where the logs of tasks go, and how they look."""
 
     bucket: Annotated[str, Field(pattern=patterns.BUCKET)] | None = Field(
-        None, description="Cloud Storage bucket of task logs; `~` keeps them on the hosts"
+        default=None, description="Cloud Storage bucket of task logs; `~` keeps them on the hosts"
     )
-    prefix: Annotated[str, Field(pattern=patterns.PREFIX)] = Field("logs", description="folder in the bucket")
+    prefix: Annotated[str, Field(pattern=patterns.PREFIX)] = Field(default="logs", description="folder in the bucket")
     connection: Annotated[str, Field(pattern=patterns.WORD)] = Field(
-        "gcs_logs", description="Airflow connection that reads and writes the bucket"
+        default="gcs_logs", description="Airflow connection that reads and writes the bucket"
     )
-    delete_local: bool = Field(True, description="logs are deleted on the host after the upload")
+    delete_local: bool = Field(default=True, description="logs are deleted on the host after the upload")
     filename_template: Line = Field(
-        "{{ ti.dag_id }}/{{ ti.task_id }}/{{ ts }}/{{ ti.try_number }}.log",
+        default="{{ ti.dag_id }}/{{ ti.task_id }}/{{ ts }}/{{ ti.try_number }}.log",
         description="Airflow's own Jinja, written as it is",
     )
     format: Line = Field(
-        "%(asctime)s - %(name)s - %(levelname)s - %(message)s", description="of a line in a task's log"
+        default="%(asctime)s - %(name)s - %(levelname)s - %(message)s", description="of a line in a task's log"
     )
     simple_format: Line = Field(
-        "%(asctime)s - %(name)s - %(levelname)s - %(message)s", description="of a line in other logs"
+        default="%(asctime)s - %(name)s - %(levelname)s - %(message)s", description="of a line in other logs"
     )
 
 
@@ -216,12 +225,12 @@ class Dags(Section):
     """The git repository of the DAGs."""
 
     repository: GitUrl = Field(description="git repository; for ssh its private key is the secret `deploy_key`")
-    branch: Revision = Field("main", description="what `fab deploy` takes when it is not told otherwise")
+    branch: Revision = Field(default="main", description="what `fab deploy` takes when it is not told otherwise")
     folder: Annotated[str, Field(pattern=patterns.RELATIVE)] = Field(
-        "dags", description="inside the repository; `.` for its root"
+        default="dags", description="inside the repository; `.` for its root"
     )
     known_hosts: Annotated[str, Field(pattern=patterns.LINES)] | None = Field(
-        None, description="the git server's host key lines, as ssh-keyscan prints them"
+        default=None, description="the git server's host key lines, as ssh-keyscan prints them"
     )
 
     @property
@@ -233,85 +242,9 @@ class Dags(Section):
 class Admin(Section):
     """The first user of the web pages; the password is shown once, when it is made."""
 
-    username: Login = Field("admin", description="login name")
-    firstname: Line = Field("Air", description="first name")
-    lastname: Line = Field("Flow", description="last name")
-    email: Annotated[str, Field(pattern=patterns.EMAIL)] = Field("admin@example.com", description="e-mail address")
-
-
-class Host(Section):
-    """One machine. What it does not say is as in the sections above."""
-
-    address: Address = Field(
-        description="name or IP address; with several hosts: the one that they reach each other by"
+    username: Login = Field(default="admin", description="login name")
+    firstname: Line = Field(default="Air", description="first name")
+    lastname: Line = Field(default="Flow", description="last name")
+    email: Annotated[str, Field(pattern=patterns.EMAIL)] = Field(
+        default="admin@example.com", description="e-mail address"
     )
-    roles: tuple[Role, ...] = Field(min_length=1, description="what runs there")
-    user: Login | None = Field(None, description="overrides `ssh.user`")
-    port: Port | None = Field(None, description="overrides `ssh.port`")
-    celery: Celery = Field(default_factory=Celery, description="overrides keys of `celery` for this host")
-    _name: str = PrivateAttr("")
-
-    @property
-    def name(self) -> str:
-        """The key of the host in the inventory."""
-        return self._name
-
-    def resolved(self, name: str, ssh: Ssh, celery: Celery) -> Self:
-        """Return the host with all that it did not say for itself."""
-        said = {key: getattr(self.celery, key) for key in self.celery.model_fields_set}
-        host = self.model_copy(
-            update={
-                "user": self.user or ssh.user,
-                "port": self.port or ssh.port,
-                "celery": celery.model_copy(update=said),
-            }
-        )
-        host._name = name
-        return host
-
-
-class Inventory(Section):
-    """The whole installation."""
-
-    environment: Annotated[str, Field(pattern=patterns.WORD)] = Field(
-        "production", description="shown in every plan and message"
-    )
-    sandbox: bool = Field(False, description="these hosts are throwaway machines: drills may break them")
-    ssh: Ssh = Field(default_factory=Ssh)
-    airflow: Airflow = Field(default_factory=Airflow)
-    pyenv: Pyenv = Field(default_factory=Pyenv)
-    database: Database
-    redis: Redis = Field(default_factory=Redis)
-    celery: Celery = Field(default_factory=Celery)
-    flower: Flower = Field(default_factory=Flower)
-    logging: Logging = Field(default_factory=Logging)
-    dags: Dags
-    admin: Admin = Field(default_factory=Admin)
-    hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
-
-    def with_role(self, role: Role) -> tuple[str, ...]:
-        """Return the names of the hosts that have a role, in the order of the inventory."""
-        return tuple(name for name, host in self.hosts.items() if role in host.roles)
-
-    @property
-    def redis_host(self) -> Host:
-        """The host with the role `redis`."""
-        return self.hosts[self.with_role("redis")[0]]
-
-    @property
-    def redis_address(self) -> str:
-        """Where all hosts reach Redis."""
-        everywhere = self.redis.bind in {"0.0.0.0", "::"}  # noqa: S104  # compared, not bound
-        return self.redis_host.address if everywhere else self.redis.bind
-
-    def resolved(self) -> Self:
-        """Return the inventory with each default that hangs on other values filled in."""
-        hosts = {name: host.resolved(name, self.ssh, self.celery) for name, host in self.hosts.items()}
-        reach = [host.address for host in hosts.values() if "redis" in host.roles] if len(hosts) > 1 else []
-        return self.model_copy(
-            update={
-                "airflow": self.airflow.resolved(),
-                "redis": self.redis.model_copy(update={"bind": self.redis.bind or (*reach, "127.0.0.1")[0]}),
-                "hosts": hosts,
-            }
-        )

@@ -17,7 +17,7 @@ from airfleet.errors import FleetError, LockHeld, UsageError
 from airfleet.remote import Address, SshHost, local_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airfleet.inventory import Inventory
     from airfleet.model import Facts, Resource
@@ -88,17 +88,19 @@ class Fleet:
 
 
 @contextmanager
-def opened(env: str, *, doing: str, only: str = "", make_secrets: bool = False) -> Iterator[Fleet]:
-    """Open a session with the hosts of an inventory; `only` chooses some of them, comma separated.
+def opened(
+    env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path = ROOT
+) -> Iterator[Fleet]:
+    """Open a session with the hosts of an inventory in `root`; `only` chooses some of them, comma separated.
 
     Connections are made when a host is first asked. With `make_secrets` those that can be generated are, in memory;
     `keep_secrets` writes them.
     """
-    path = inventories.path_of(env, ROOT)
+    path = inventories.path_of(env, root)
     inventory = inventories.load(path)
     inventories.refuse_examples(inventory)
     chosen = _chosen(inventory, only, path)
-    secrets_path = secrets_beside(path)
+    secrets_path = secret_store.path_beside(path)
     secrets = secret_store.load(secrets_path, os.environ)
     made: tuple[str, ...] = ()
     if make_secrets:
@@ -127,11 +129,6 @@ def _begin(host: Host) -> None:
         host.open()
 
 
-def secrets_beside(path: Path) -> Path:
-    """Return where the secrets of an inventory are: `secrets.NAME.yaml` beside `inventory.NAME.yaml`."""
-    return path.with_name(path.name.replace("inventory", "secrets", 1))
-
-
 def _chosen(inventory: Inventory, only: str, path: Path) -> list[str]:
     names = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in names if name not in inventory.hosts]:
@@ -146,14 +143,13 @@ def _chosen(inventory: Inventory, only: str, path: Path) -> list[str]:
 
 def _address(inventory: Inventory, name: str) -> Address:
     ssh, host = inventory.ssh, inventory.hosts[name]
-    port = host.port or ssh.port
     return Address(
         host=host.address,
-        user=host.user or ssh.user,
-        port=None if port == 22 else port,
-        identity=Path(ssh.identity) if ssh.identity else None,
-        ssh_config=Path(ssh.config) if ssh.config else None,
-        known_hosts=Path(ssh.known_hosts),
+        user=host.user,
+        port=host.port,
+        identity=ssh.identity,
+        ssh_config=ssh.config,
+        known_hosts=ssh.known_hosts,
         proxy_jump=ssh.proxy_jump,
         connect_timeout_s=ssh.connect_timeout_s,
     )

@@ -1,4 +1,4 @@
-"""The sandbox: real machines on one computer, with systemd, sshd and addresses of their own; no airfleet code runs here."""
+"""The sandbox: real machines on one computer, with systemd, sshd and addresses of their own."""
 
 from sandbox.fleet import down, status, up
 from sandbox.machine import boot, destroy, kill, pause, resume, run_in, running

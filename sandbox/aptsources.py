@@ -54,7 +54,7 @@ def read_deb822(text: str) -> list[tuple[str, str]]:
 
 
 def choose_mirror(sources: Iterable[tuple[str, str]]) -> Mirror:
-    """The mirror of the first Debian suite in the list and that of the first security suite; Debian's own when there is none."""
+    """The mirrors of the first Debian suite and the first security suite in the list; else Debian's own."""
     debian = security = ""
     for uri, suite in sources:
         address = uri.rstrip("/")
@@ -90,6 +90,6 @@ def make_sources(mirror: Mirror, release: str) -> str:
 
 
 def make_apt_settings(dump: str) -> str:
-    """Of `apt-config dump`, the lines about proxies and dates, without which this computer's mirror may be out of reach."""
+    """Of `apt-config dump`, the lines about proxies and dates, without which the mirror may be out of reach."""
     wanted = re.compile(r"Acquire::(https?::proxy|check-valid-until|check-date)", re.IGNORECASE)
     return "".join(f"{line}\n" for line in dump.splitlines() if wanted.match(line))

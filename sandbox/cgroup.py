@@ -99,7 +99,7 @@ def remove(name: str, timeout_s: float = 20) -> None:
         while top.is_dir():
             for folder, _, _ in os.walk(top, topdown=False):
                 try:
-                    os.rmdir(folder)
+                    Path(folder).rmdir()
                 except OSError as e:  # busy for a moment after the last process
                     if time.monotonic() > deadline:
                         raise ApplyFailed(f"cgroup can't be removed: {e}", place=folder, state="run down again") from e

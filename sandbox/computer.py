@@ -20,8 +20,8 @@ PROGRAMS = {
     "git": "git",
 }
 INSTEAD = (
-    "any Debian or Ubuntu VM that you reach by SSH will do instead: systemd, sshd, python3 >= 3.9 and a user with sudo; "
-    "write its address into an inventory of your own"
+    "any Debian or Ubuntu VM that you reach by SSH will do instead: systemd, sshd, python3 >= 3.9 and a user with "
+    "sudo; write its address into an inventory of your own"
 )
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 

@@ -34,7 +34,8 @@ def up(
     """All machines of the sandbox by name, running, and an inventory that names them.
 
     `workers`: worker hosts af2, af3 … beside af1, which has every role; hosts that run already are kept.
-    `release`: of new hosts; without one they are what the running ones are, else bookworm. `extra`: further bare machines, which the inventory does not name.
+    `release`: of new hosts; without one they are what the running ones are, else bookworm.
+    `extra`: further bare machines, which the inventory does not name.
     """
     began = time.monotonic()
     check_computer()
@@ -67,9 +68,7 @@ def up(
         write_inventory(site, machines, pyenv)
         write_secrets(site)
     said = "was up already" if len(already) == len(wanted) else "is up"
-    say(
-        f"the sandbox {said}: {', '.join(machines)} ({time.monotonic() - began:.1f} s); inventory: {site.inventory.name}"
-    )
+    say(f"the sandbox {said}: {', '.join(machines)} ({time.monotonic() - began:.1f} s); see {site.inventory.name}")
     return machines
 
 

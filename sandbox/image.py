@@ -1,4 +1,4 @@
-"""Images: a Debian as bare as a cloud VM's, and one with what the machine `svc` serves; each named by its recipe's digest.
+"""Images: a Debian as bare as a cloud VM's, and one with what `svc` serves; each named by its recipe's digest.
 
 An image is built in a folder whose name says so and renamed at the end: what has an image's name is whole.
 """
@@ -23,10 +23,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EDITION = 1  # count up when the code below changes what an image holds
-BARE = "systemd systemd-sysv dbus openssh-server sudo python3 iproute2 ca-certificates curl procps netbase".split()
-SERVED = "postgresql git".split()
+BARE = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "python3",
+    "iproute2",
+    "ca-certificates",
+    "curl",
+    "procps",
+    "netbase",
+]
+SERVED = ["postgresql", "git"]
 GIT_UID = 990
-QUIET = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer".split()
+QUIET = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"]
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -37,7 +49,7 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
 
 
 def contained(root: Path, argv: list[str]) -> list[str]:
-    """The command line that runs `argv` in the image alone: its mounts and all its processes end with it, and it with us."""
+    """The command line that runs `argv` in the image: its mounts and processes end with it, and it with us."""
     own = [
         "setpriv",
         "--pdeathsig",

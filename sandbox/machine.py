@@ -24,7 +24,7 @@ from sandbox import cgroup, network
 from sandbox.command import run
 from sandbox.computer import check_computer
 from sandbox.image import ENVIRONMENT, bare_image
-from sandbox.personal import disk_of, make_binds, make_disk, mount_options, personalise, write_known_hosts
+from sandbox.personal import make_binds, make_disk, mount_options, personalise, write_known_hosts
 from sandbox.site import Machine, Site, check_release, choose_address
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ HERE = Site()
 BOOT_TIMEOUT_S = 120
 POLL_S = 0.05
 PATIENCE_S = 3
+NSPAWN = Path("/run/systemd/nspawn")
 
 
 def silent(_: str) -> None:
@@ -58,11 +59,14 @@ def boot(
     check_computer()
     check_release(release)
     site.tagged(name)
+    known = site.machines().get(name)
+    if known and known.release != release:
+        raise UsageError(f"{name} is a {known.release}, not a {release}", place="sandbox", remedy="destroy it first")
     if not running(name, site=site):
         image = image or bare_image(site, release, say)
         with site.lock() as lock:
             if not running(name, site=site):
-                machine = _kept(site, name, release)
+                machine = _kept(site, name)
                 if machine is None:
                     _remove(site, name)
                     machine = _make(site, name, release, image)
@@ -141,16 +145,12 @@ def wait_until_ready(name: str, *, site: Site = HERE, timeout_s: float = BOOT_TI
         if not running(name, site=site):
             raise ApplyFailed(f"machine {name} ended while it booted\n{console_end(site, name)}", place="sandbox")
         if time.monotonic() > deadline:
-            raise ApplyFailed(
-                f"no SSH on {machine.address} after {timeout_s:.0f} s\n{console_end(site, name)}", place=name
-            )
+            raise ApplyFailed(f"no SSH after {timeout_s:.0f} s\n{console_end(site, name)}", place=name)
         time.sleep(POLL_S)
     said = run_in(name, ["systemctl", "is-system-running", "--wait"], check=False, site=site, timeout_s=timeout_s)
     if said.stdout.strip() not in (["running", "degraded"] if machine.booted else ["running"]):
         failed = run_in(name, ["systemctl", "--failed", "--plain", "--no-legend"], check=False, site=site).stdout
-        raise ApplyFailed(
-            f"systemd says {said.stdout.strip()!r}\n{failed}", place=name, state="the machine was left running"
-        )
+        raise ApplyFailed(f"systemd says {said.stdout.strip()!r}\n{failed}", place=name, state="the machine runs on")
     if not machine.booted:
         machine = replace(machine, booted=True)
         site.record(machine)
@@ -163,13 +163,11 @@ def console_end(site: Site, name: str, lines: int = 20) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.is_file() else ""
 
 
-def _kept(site: Site, name: str, release: str) -> Machine | None:
+def _kept(site: Site, name: str) -> Machine | None:
     """The machine whose disk has booted before and can boot again."""
     machine = site.machines().get(name)
     if machine is None or not machine.booted or not (site.images / machine.image).is_dir():
         return None
-    if machine.release != release:
-        raise UsageError(f"{name} is a {machine.release}, not a {release}", place="sandbox", remedy="destroy it first")
     cgroup.remove(site.cgroup(name))
     network.raise_network(site)
     return machine
@@ -238,20 +236,23 @@ def _remove(site: Site, name: str) -> None:
 
 
 def _cut_off(site: Site, name: str) -> None:
-    _kill_systemd(site, name)
-    cgroup.wait_until_empty(site.cgroup(name), PATIENCE_S)
+    if _kill_systemd(site, name):
+        cgroup.wait_until_empty(site.cgroup(name), PATIENCE_S)
     cgroup.kill(site.cgroup(name))
     link = f"vb-{site.tagged(name)}"
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     while (Path("/sys/class/net") / link).exists() and time.monotonic() < deadline:
         time.sleep(POLL_S)  # the kernel takes the cable away a moment after the last process
+    tunnel = NSPAWN / "propagate" / site.tagged(name)
+    if tunnel.is_dir():  # systemd-nspawn itself was cut off
+        tunnel.rmdir()
 
 
-def _kill_systemd(site: Site, name: str) -> None:
-    """End the machine's first process; systemd-nspawn notices and clears up after itself."""
+def _kill_systemd(site: Site, name: str) -> bool:
+    """End the machine's first process, after which systemd-nspawn clears up after itself; false when there is none."""
     pid = leader(name, site=site)
     if not pid:
-        return
+        return False
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:
@@ -259,3 +260,4 @@ def _kill_systemd(site: Site, name: str) -> None:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
+    return True

@@ -1,4 +1,4 @@
-"""The network of a site: a bridge, a way out by masquerade, and the kernel's settings, put back when the last site goes."""
+"""The network of a site: a bridge, a way out by masquerade, and kernel settings, put back when the last site goes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def subnet_of(site: Site) -> ipaddress.IPv4Network:
     if path.is_file():
         return ipaddress.IPv4Network(json.loads(path.read_text())["subnet"])
     routes = [str(route["dst"]) for route in ip_json("route", "show", "table", "all") if route["dst"] != "default"]
-    subnet = choose_subnet(word for word in routes if "/" in word or word.count(".") == 3)
+    subnet = choose_subnet(routes)
     write_whole(path, json.dumps({"subnet": str(subnet), "bridge": site.bridge}))
     return subnet
 

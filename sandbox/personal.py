@@ -23,7 +23,7 @@ CACHES = {"uv": "/var/cache/airfleet/uv", "python": "/var/cache/airfleet/python"
 
 
 class Disk:
-    """A machine's disk before it boots: `image` below and what is the machine's own in `own` (the same without overlay)."""
+    """A machine's disk before it boots: the image below, and over it what is the machine's own."""
 
     def __init__(self, own: Path, image: Path) -> None:
         self.own = own
@@ -69,7 +69,19 @@ def make_disk(site: Site, machine: Machine) -> None:
         (folder / name).mkdir()
         (folder / name).chmod(0o755)
     root, options = mount_options(folder, image)
-    trial = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "overlay", "-o", options, "overlay", root]
+    trial: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "mount",
+        "-t",
+        "overlay",
+        "-o",
+        options,
+        "overlay",
+        root,
+    ]
     if run(trial, check=False).returncode != 0:
         shutil.rmtree(folder / "work")
         (folder / "upper").rmdir()

@@ -1,4 +1,4 @@
-"""Where a sandbox keeps its things and what it is called; names and addresses are decided here, nothing is done here."""
+"""Where a sandbox keeps its things and what it is called; names and addresses are decided here."""
 
 from __future__ import annotations
 

@@ -6,18 +6,18 @@ import json
 import os
 import secrets
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import network
 from sandbox.image import GIT_UID, served_image
-from sandbox.machine import boot, disk_of, run_in
-from sandbox.personal import host_key, public_key
+from sandbox.machine import boot, run_in
+from sandbox.personal import disk_of, host_key, public_key
 from sandbox.site import SVC, Machine, Site, write_whole
 from sandbox.sources import dag_repository, www
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HTTP_PORT = 8000
 DAGS_PATH = "/srv/git/dags.git"
@@ -48,7 +48,8 @@ AFTER_NETWORK = "[Unit]\nWants=network-online.target\nAfter=network-online.targe
 SQL = """\\set ON_ERROR_STOP on
 SELECT 'CREATE ROLE {role} LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
 ALTER ROLE {role} PASSWORD '{password}';
-SELECT 'CREATE DATABASE {database} OWNER {role}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
+SELECT 'CREATE DATABASE {database} OWNER {role}'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
 """
 
 
@@ -118,4 +119,4 @@ def _give(top: Path, owner: int) -> None:
     for folder, _, files in os.walk(top):
         os.chown(folder, owner, owner)
         for name in files:
-            os.chown(os.path.join(folder, name), owner, owner)
+            os.chown(Path(folder) / name, owner, owner)

@@ -57,7 +57,7 @@ FAILURES = (
 )
 
 
-def git(words, *, account, url="", ssh=None, env=None, timeout_s=900, tell=None, ok=(0,), errors=True):
+def git(words, *, account, url="", ssh=None, env=None, timeout_s=900, tell=None, ok=(0,), errors=True, cwd="/"):
     """Run `git` with these words as the account and return what it printed; `url` is for the message of a failure.
 
     `ssh` is {"key": path or null, "known_hosts": path or null}.
@@ -66,7 +66,7 @@ def git(words, *, account, url="", ssh=None, env=None, timeout_s=900, tell=None,
     environment.update(env or {})
     try:
         return run.run(
-            ["git", *words], user=account, env=environment, timeout_s=timeout_s, tell=tell, ok=ok, errors=errors
+            ["git", *words], user=account, env=environment, timeout_s=timeout_s, tell=tell, ok=ok, errors=errors, cwd=cwd
         )
     except run.Refused as e:
         raise _named(e, url) from e

@@ -2,7 +2,7 @@
 
 The program is a module whose name begins with `inside_`: its text goes over stdin together with its words, so
 that neither stands in a command line and nothing has to be installed. It is on its own there: no other module
-of airfleet can be imported.
+of airfleet can be imported. A program without words may instead print its JSON from `main()`: `catalogue` does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ def say(words):
     sys.__stdout__.flush()
 room = {"__name__": "airfleet_inside"}
 exec(compile(request["source"], "<" + request["name"] + ">", "exec"), room)
-say({"answer": room["inside"](request["words"], lambda text: say({"tell": text}))})
+if "inside" in room:
+    say({"answer": room["inside"](request["words"], lambda text: say({"tell": text}))})
+else:
+    import contextlib, io
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        room["main"]()
+    say({"answer": json.loads(printed.getvalue())})
 """
 
 
@@ -32,9 +39,9 @@ def there(venv):
 
 
 def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
-    """Return what `inside(words, tell)` of the module airfleet.agent.NAME returns in this virtual environment.
+    """Return what the module airfleet.agent.NAME answers in this virtual environment.
 
-    Where it returns {"refused": …}, that is raised as a Refused with these words.
+    Where it answers {"refused": …}, that is raised as a Refused with these words.
     """
     python = os.path.join(venv, "bin", "python")
     if not there(venv):
@@ -45,7 +52,7 @@ def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
         text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
     except run.Refused as e:
         raise run.Refused(f"{name} failed in {venv}", kind=e.kind, tail=e.tail) from e
-    answers = [json.loads(line[1:]) for line in text.splitlines() if line.startswith(MARK)]
+    answers = [json.loads(line[1:]) for line in text.split("\n") if line.startswith(MARK)]
     if not answers or "answer" not in answers[-1]:
         raise run.Refused(f"{name} gave no answer in {venv}", tail=run.tail(text))
     answer = answers[-1]["answer"]

@@ -65,7 +65,7 @@ def make_pyenv(root, seen, want, means, tell):
     git.git(["init", "--quiet", root], account=account)
     tell(f"fetching pyenv {tag}")
     try:
-        git_here(["fetch", "--quiet", "--force", "--depth", "1", "--no-tags", "--", url, f"refs/tags/{tag}:refs/tags/{tag}"])
+        _fetch(git_here, url, tag)
     except run.Refused as e:
         if "couldn't find remote ref" not in e.tail:
             raise
@@ -76,6 +76,17 @@ def make_pyenv(root, seen, want, means, tell):
     if not os.access(f"{root}/bin/pyenv", os.X_OK):
         raise run.Refused(f"what is at {url} is not pyenv: it has no bin/pyenv", remedy="look at pyenv.repository")
     owned.write_mark(f"{root}/{MARK}", {"tag": tag, "repository": url}, account)
+
+
+def _fetch(git_here, url, tag):
+    """Fetch just the tag, without its history where the server can leave that out."""
+    words = ["--force", "--no-tags", "--", url, f"refs/tags/{tag}:refs/tags/{tag}"]
+    try:
+        git_here(["fetch", "--quiet", "--depth", "1", *words])
+    except run.Refused as e:
+        if "does not support shallow" not in e.tail:
+            raise
+        git_here(["fetch", "--quiet", *words])
 
 
 def _newest_tags(git_here, url):

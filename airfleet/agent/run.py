@@ -79,6 +79,8 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
         )
     except FileNotFoundError as e:
         raise Refused(f"there is no program {argv[0]} on this host", kind="missing") from e
+    except PermissionError as e:
+        raise Refused(f"{user} may not run {argv[0]}, or not reach its folder", kind="missing") from e
     _children.add(child)
     out = []
     timer = threading.Timer(timeout_s, _kill, (child,))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airfleet.model import Directory, Facts, File, Link, Packages, Seen, Stage, Unit
-from airfleet.plan import describe, diff, differing, make_plan
+from airfleet.plan import _lines, describe, diff, differing, make_plan
 
 
 def change_of(resource, state, detail=None):
@@ -89,7 +89,7 @@ def test_a_diff_tells_the_whole_truth(before, after):
     lines = diff(change_of(file, {"sha256": "other"}, {"text": old}), same)
     added = sorted(line[1:] for line in lines if line[:1] == "+")
     removed = sorted(line[1:] for line in lines if line[:1] == "-")
-    rest_old, rest_new = old.split("\n"), new.split("\n")
+    rest_old, rest_new = _lines(old), _lines(new)
     for line in removed:
         rest_old.remove(line)
     for line in added:

@@ -1,0 +1,245 @@
+"""DAG code: a bare mirror of the repository, and for each deployed commit a tree of its own that nobody edits.
+
+A release is made by git from the mirror with an index of its own, beside its place, then renamed. Its mark, outside
+the tree, holds what every file then was (size, time, mode): a look compares that without starting a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import time
+
+from airfleet.agent import files, owned, run
+from airfleet.agent.git import git
+
+MARK = "airfleet.json"
+PASSED_OVER = {"__pycache__"}  # Python's own, written by whoever imports the code
+NAMED_LIMIT = 3
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+KEPT = "refs/airfleet/"  # no branch of the server's: a forced push must not take away what is deployed
+
+
+def look_mirror(path, ask):
+    """Return the address that it mirrors, from the mark of a finished clone."""
+    mark = owned.read_mark(f"{path}/{MARK}")
+    return ({"url": mark.get("url", "unknown")} if mark else None), {}
+
+
+def make_mirror(path, seen, want, means, tell):
+    """Clone the branches and tags beside its place, then rename."""
+    account, url = means["account"], want["url"]
+    owned.end_strays(path)
+    beside, old = f"{path}.new", f"{path}.old"
+    for leftover in (beside, old):
+        owned.remove(leftover, account)
+    owned.make_folder(os.path.dirname(path), account)
+    try:
+        git(["init", "--quiet", "--bare", beside], account=account)
+        here = ["--git-dir", beside]
+        git([*here, "remote", "add", "--", "origin", url], account=account)
+        git([*here, "config", "--replace-all", "remote.origin.fetch", REFS[0]], account=account)
+        git([*here, "config", "--add", "remote.origin.fetch", REFS[1]], account=account)
+        git([*here, "config", "gc.auto", "0"], account=account)
+        tell(f"cloning {url}")
+        _fetch(beside, url, means, making=path)
+        owned.write_mark(f"{beside}/{MARK}", want, account)
+        if os.path.lexists(path):
+            owned.rename(path, old, account)
+        owned.rename(beside, path, account)
+    finally:
+        for leftover in (beside, old):
+            owned.remove(leftover, account)
+
+
+def _fetch(mirror, url, means, making, refs=()):
+    account = means["account"]
+    for lock in ("packed-refs.lock", "shallow.lock", "config.lock", "HEAD.lock"):
+        owned.remove(f"{mirror}/{lock}", account)  # left by one that was killed; the fleet's lock keeps others away
+    words = ["--git-dir", mirror, "fetch", "--quiet", "--prune", "--no-auto-gc", "--force", "origin", *refs]
+    git(words, account=account, url=url, ssh=means.get("ssh"), env=owned.making(making))
+
+
+def resolve(words, tell):
+    """Fetch, and return the commit that words["ref"] (a branch, a tag or a commit) now is.
+
+    `words` are {"mirror", "ref", "account", "ssh"}; `forced` is true where the branch no longer contains what it was.
+    """
+    mirror, ref, account = words["mirror"], words["ref"], words["account"]
+    url = _url(mirror)
+    before = _commit(mirror, f"refs/heads/{ref}", account)
+    _fetch(mirror, url, words, making=mirror)
+    commit = _named(mirror, ref, account, url)
+    shown = _git(mirror, ["show", "--no-patch", "--format=%s%n%an%n%cI", commit], account).split("\n")
+    forced = False
+    if before and before != commit:
+        base = _git(mirror, ["merge-base", before, commit], account, ok=(0, 1)).strip()
+        forced = base != before
+    return {"commit": commit, "subject": shown[0], "author": shown[1], "date": shown[2], "forced": forced, "before": before}
+
+
+def _named(mirror, ref, account, url):
+    branch, tag = (_commit(mirror, f"refs/{kind}/{ref}", account) for kind in ("heads", "tags"))
+    if branch and tag and branch != tag:
+        raise run.Refused(
+            f"{ref} is a branch and a tag, of different commits, in {url}", kind="ref", remedy="name the commit itself"
+        )
+    found = branch or tag or _commit(mirror, ref, account)
+    if found:
+        return found
+    text = _git(mirror, ["for-each-ref", "--format=%(refname:short)", "--sort=-committerdate", "--count=8", "refs/heads"], account)
+    branches = ", ".join(text.split()) or "none: it is empty"
+    raise run.Refused(
+        f"no branch, tag or commit {ref} in {url}", kind="ref", remedy=f"choose another; its branches are {branches}"
+    )
+
+
+def look_release(folder, ask):
+    """Return the commit, if its tree is whole; and what was edited there since.
+
+    Asked about no commit in particular (null), it is the one that `current`, beside the folder, leads to.
+    """
+    commit = ask.get("commit") or _current(folder)
+    if not commit:
+        return None, {}
+    mark = owned.read_mark(f"{folder}/.{commit}.json")
+    tree = f"{folder}/{commit}"
+    if not mark or not os.path.isdir(tree):
+        return None, {}
+    state = {"commit": commit}
+    listing = _listing(tree)
+    if _digest(listing) != mark["tree"]:
+        state["edited"] = _edited(tree, listing, mark["made_at"])
+    return state, {"subject": mark.get("subject", "")}
+
+
+def _current(folder):
+    target = files.look_link(os.path.join(os.path.dirname(folder), "current"), {})[0]
+    return os.path.basename(target["target"]) if target else None
+
+
+def make_release(folder, seen, want, means, tell):
+    """Check the commit out beside its place and rename; or put back what was edited, keeping the edits in a patch."""
+    commit, account, mirror = want["commit"], means["account"], means["mirror"]
+    if not COMMIT.fullmatch(commit):
+        raise run.Refused(f"not a full commit: {commit}")
+    owned.end_strays(folder)
+    owned.make_folder(folder, account)
+    _have(mirror, commit, means, tell)
+    tree, beside, index = f"{folder}/{commit}", f"{folder}/.{commit}.new", f"{folder}/.{commit}.index"
+    owned.remove(beside, account)
+    owned.remove(f"{index}.lock", account)
+    told = {}
+    if seen and seen["commit"] == commit:
+        told = _put_back(tree, index, commit, means)
+    else:
+        owned.remove(f"{folder}/.{commit}.json", account)
+        owned.remove(tree, account)
+        owned.remove(index, account)
+        owned.make_folder(beside, account)
+        _tree(means, beside, index, ["read-tree", commit])
+        _tree(means, beside, index, ["checkout-index", "--all", "--force", "--index"])
+        owned.rename(beside, tree, account)
+        if os.path.exists(f"{tree}/.gitmodules"):
+            tell("the repository has submodules: they are not fetched")
+    subject = _git(mirror, ["show", "--no-patch", "--format=%s", commit], account).strip()
+    mark = {"commit": commit, "subject": subject, "tree": _digest(_listing(tree)), "made_at": time.time()}
+    owned.write_mark(f"{folder}/.{commit}.json", mark, account)
+    return told
+
+
+def _have(mirror, commit, means, tell):
+    """Make sure that the mirror has this commit and keeps it, whatever is pushed later."""
+    account, url = means["account"], _url(mirror)
+    if not _commit(mirror, commit, account):
+        tell("fetching")
+        _fetch(mirror, url, means, making=mirror)
+    if not _commit(mirror, commit, account):
+        try:
+            _fetch(mirror, url, means, making=mirror, refs=(f"+{commit}:{KEPT}{commit}",))
+        except run.Refused as e:
+            if e.kind != "failed":
+                raise
+            raise run.Refused(
+                f"commit {commit} is not in {url}", kind="ref", remedy="push it, or name another one", tail=e.tail
+            ) from e
+    _git(mirror, ["update-ref", KEPT + commit, commit], account)
+
+
+def _put_back(tree, index, commit, means):
+    """Keep what was edited in a patch beside the release, then make each file again what the commit says."""
+    account, folder = means["account"], os.path.dirname(tree)
+    shadow = f"{index}.edited"
+    owned.remove(shadow, account)
+    run.run(["cp", "--", index, shadow], user=account)
+    _tree(means, tree, shadow, ["add", "--all", "--force", "--", ".", ":(exclude,glob)**/__pycache__/**"])
+    patch = _tree(means, tree, shadow, ["diff", "--cached", "--binary", "--no-ext-diff", "--no-color", commit], errors=False)
+    owned.remove(shadow, account)
+    told = {}
+    if patch.strip():
+        kept = f"{folder}/.{commit}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.patch"
+        owned.write(kept, patch, account, mode="0600")
+        told = {"patch": kept}
+    _tree(means, tree, index, ["read-tree", "--reset", "-u", commit])
+    _tree(means, tree, index, ["clean", "--quiet", "-ffdx", "--exclude=__pycache__"])
+    run.run(["chmod", "-R", "go-w,u+rwX", "--", tree], user=account)
+    return told
+
+
+def _tree(means, tree, index, words, errors=True):
+    """Run git on this tree with this index: the mirror itself learns nothing of it."""
+    env = owned.making(os.path.dirname(tree), {"GIT_INDEX_FILE": index})
+    here = ["-c", "core.bare=false", "--git-dir", means["mirror"], "--work-tree", tree]
+    return git([*here, *words], account=means["account"], env=env, errors=errors, cwd=tree)
+
+
+def _listing(tree):
+    """Return (name, mode, size, time) of each file and folder of a tree; of a folder only name and mode."""
+    found, pending = [], [""]
+    while pending:
+        inside = pending.pop()
+        with os.scandir(f"{tree}/{inside}") as entries:
+            for entry in entries:
+                if entry.name in PASSED_OVER:
+                    continue
+                info = entry.stat(follow_symlinks=False)
+                name = inside + entry.name
+                if stat.S_ISDIR(info.st_mode):
+                    pending.append(f"{name}/")
+                    found.append((name, info.st_mode, 0, 0))
+                else:
+                    found.append((name, info.st_mode, info.st_size, info.st_mtime_ns))
+    return sorted(found)
+
+
+def _digest(listing):
+    return hashlib.sha256(repr(listing).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _edited(tree, listing, made_at):
+    """Return the names of what was written in a tree after it was made, or that something was taken away."""
+    names = [name for name, _, _, time_ns in listing if time_ns and os.lstat(f"{tree}/{name}").st_ctime > made_at]
+    if not names:
+        return "files or permissions differ"
+    more = f" and {len(names) - NAMED_LIMIT} more" if len(names) > NAMED_LIMIT else ""
+    return ", ".join(names[:NAMED_LIMIT]) + more
+
+
+def _url(mirror):
+    mark = owned.read_mark(f"{mirror}/{MARK}")
+    if not mark:
+        raise run.Refused(f"there is no mirror at {mirror}", kind="missing", remedy="run: fab bootstrap")
+    return mark["url"]
+
+
+def _commit(mirror, name, account):
+    """Return the commit of this name in the mirror, or "" where there is none."""
+    words = ["rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"]
+    return _git(mirror, words, account, ok=(0, 1, 128)).strip()
+
+
+def _git(mirror, words, account, ok=(0,)):
+    return git(["--git-dir", mirror, *words], account=account, ok=ok, errors=False)

@@ -1,0 +1,60 @@
+"""What may say no before a change: the settings that Airflow would ignore, the packages that don't work together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airfleet import lint, versions
+from airfleet.airflow_cfg import settings
+from airfleet.errors import GateRefused, UsageError
+from airfleet.generations import generation_of
+
+if TYPE_CHECKING:
+    from airfleet.inventory import Inventory
+    from airfleet.model import Words
+    from airfleet.remote import Host
+    from airfleet.secrets import Secrets
+
+
+def constraints_of(inventory: Inventory) -> Words:
+    """Return the constraints as the hosts get them: a URL that they fetch, or the text of a file that is here.
+
+    A file that pins packages which are known not to work together is refused before anything is contacted.
+    """
+    airflow = inventory.airflow
+    if airflow.constraints_are_remote:
+        return {"url": airflow.constraints_for("{python}")}
+    path = Path(airflow.constraints_for(airflow.python_minor or "system"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(
+            f"the constraints file {path} can't be read: {getattr(e, 'strerror', None) or e}",
+            place="airflow.constraints",
+            remedy="name a file beside the inventory, or a URL",
+            state="nothing was contacted",
+        ) from e
+    python = "" if airflow.python == "system" else airflow.python
+    if refused := versions.refusals(versions.read_constraints(text), airflow.version, python):
+        raise UsageError(
+            "this set of packages installs and then does not work:\n    " + "\n    ".join(refused),
+            place="airflow.constraints",
+            remedy=f"correct {path.name}",
+            state="nothing was contacted",
+        )
+    return {"text": text}
+
+
+def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> None:
+    """Refuse an airflow.cfg with a setting that the Airflow installed on this host would ignore or knows differently."""
+    catalogue = host.call("catalogue", {"venv": venv, "account": inventory.airflow.account})
+    wanted = settings(inventory, inventory.hosts[host.name], secrets)
+    generation = generation_of(inventory.airflow.version)
+    if findings := lint.lint(wanted, lint.make_catalogue(catalogue), generation):
+        raise GateRefused(
+            "settings that would not do what they say:\n    " + "\n    ".join(str(finding) for finding in findings),
+            place=f"{host.name} airflow.cfg",
+            remedy="correct airflow.config in the inventory",
+            state="no configuration was changed",
+        )

@@ -1,0 +1,62 @@
+"""airfleet's side of the benchmark: the code path of `fab plan`, with the benchmark's own resources and inventory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.door import command
+
+if TYPE_CHECKING:
+    from airfleet.model import Stage
+
+ROOT_VARIABLE = "AIRFLEET_BENCH_ROOT"
+
+
+def stages() -> tuple[Stage, ...]:
+    """The desired state in airfleet's words."""
+    from airfleet.model import Account, File, Packages, Stage, Unit
+    from benchmarks import state
+
+    files = [File(state.unit_path(service), state.unit_text(service)) for service in state.SERVICES]
+    units = [Unit(f"{service}.service") for service in state.SERVICES]
+    system = (Packages(state.PACKAGES), Account(state.ACCOUNT, state.HOME, state.SHELL))
+    return (Stage("system", (*system, *files)), Stage("services", tuple(units)))
+
+
+@command(help={})
+def plan(c: Any) -> None:
+    """Look, compare, and print what would change."""
+    from airfleet import session
+    from airfleet.plan import make_plan
+    from tasks.screen import Screen
+
+    screen = Screen()
+    with session.opened("", root=_root(), doing="benchmark", make_secrets=True) as fleet:
+        fleet.connect()
+        wanted = stages()
+        facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
+        plans = [make_plan(name, wanted, facts[name]) for name in fleet.hosts]
+        screen.plans(plans, fleet.secrets.mask)
+        changes = sum(len(each.changes) for each in plans)
+        screen.say(f"{sum(len(each.seen) for each in facts.values())} resources on {len(plans)} hosts: {changes} changes")
+
+
+@command(help={})
+def bring(c: Any) -> None:
+    """Bring the hosts to the state, with the package that Ansible's apt module wants of a host beside it."""
+    from airfleet import rollout, session
+    from airfleet.model import Packages, Stage
+    from tasks.screen import Screen
+
+    wanted = (Stage("for Ansible", (Packages(("python3-apt",), title="for Ansible"),)), *stages())
+    with session.opened("", root=_root(), doing="benchmark", make_secrets=True) as fleet:
+        facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
+        desired = dict.fromkeys(fleet.hosts, wanted)
+        parallel = fleet.inventory.ssh.parallel
+        rollout.converge(fleet.hosts, lambda: desired, facts, Screen(), rollout.Hooks(), parallel=parallel)
+
+
+def _root() -> Path:
+    return Path(os.environ[ROOT_VARIABLE])

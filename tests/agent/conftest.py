@@ -1,0 +1,70 @@
+"""The agent as it runs in reality: its program over stdin into an isolated Python, then one request; answers by lines."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import subprocess
+import sys
+
+import pytest
+
+from airfleet import bundle
+
+
+class Agent:
+    """Runs the agent, one process for each request."""
+
+    def __init__(self, python: str = sys.executable) -> None:
+        """Remember which Python it is to run in."""
+        self.python = python
+
+    def __call__(self, op: str, **words: object) -> list[dict]:
+        """Send a request and return all answers."""
+        child = self.start(op, **words)
+        answers = [json.loads(line) for line in child.stdout]
+        child.stdin.close()
+        error = child.stderr.read().decode()
+        assert (child.wait(), error) == (0, "")
+        return answers
+
+    def start(self, op: str, **words: object) -> subprocess.Popen:
+        """Send a request and return the process; its stdin stays open, as the operator's connection would."""
+        argv = [self.python, "-I", "-c", bundle.LOADER]
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdin.write(bundle.program() + bundle.request({"op": op, **words}))
+        child.stdin.flush()
+        return child
+
+    def look(self, kind: str, key: str, **ask: object) -> dict:
+        """Return the answer about one resource."""
+        (answer,) = [a for a in self("look", resources=[[kind, str(key), ask]]) if a["t"] != "end"]
+        return answer
+
+    def state(self, kind: str, key: str, **ask: object) -> dict | None:
+        """Return the state of one resource."""
+        answer = self.look(kind, key, **ask)
+        assert answer["t"] == "seen", answer
+        return answer["state"]
+
+    def make(self, kind: str, key: str, want: dict, ask: dict | None = None, **means: object) -> dict:
+        """Look at one resource, make it, and return the last answer: done or failed."""
+        seen = self.state(kind, key, **(ask or {}))
+        change = {"kind": kind, "key": str(key), "seen": seen, "want": want, "ask": ask or {}, "means": means}
+        return [a for a in self("apply", changes=[change]) if a["t"] in ("done", "failed")][-1]
+
+    def call(self, name: str, **words: object) -> dict:
+        """Ask a question that is not about a resource, and return the last answer: answer or failed."""
+        return [a for a in self(name, words=words) if a["t"] in ("answer", "failed")][-1]
+
+
+@pytest.fixture(scope="session")
+def agent() -> Agent:
+    """The agent in this Python."""
+    return Agent()
+
+
+@pytest.fixture(scope="session")
+def account() -> str:
+    """The account that everything is made as: whoever runs the tests."""
+    return getpass.getuser()

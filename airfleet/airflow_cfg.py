@@ -1,4 +1,4 @@
-"""airflow.cfg, the environment of the services and webserver_config.py, from the inventory and the secrets; no files here."""
+"""The texts of airflow.cfg, the environment and webserver_config.py, from the inventory and the secrets."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def settings(inventory: Inventory, host: Host, secrets: Secrets) -> Settings:
     """
     generation = generation_of(inventory.airflow.version)
     wanted: Settings = {}
-    for (section, key), value in generation.constants.items():
-        wanted.setdefault(section, {})[key] = value
+    for (section, key), constant in generation.constants.items():
+        wanted.setdefault(section, {})[key] = constant
     for meaning, value in _meant(inventory, host, secrets).items():
         if place := generation.places.get(meaning):
             wanted.setdefault(place[0], {})[place[1]] = _word(value)
@@ -136,7 +136,7 @@ def render_host_module(host: Host) -> str:
     """Return the module that tells Airflow under which name the log server of this host is reached.
 
     Without DNS, neither of Airflow's own ways works between hosts: a bare host name does not resolve elsewhere, and
-    `get_host_ip_address` finds 127.0.1.1 in Debian's /etc/hosts. The inventory's address is the one that all others use.
+    `get_host_ip_address` finds 127.0.1.1 in Debian's /etc/hosts. The inventory's address is what all others use.
     """
     address = f"[{host.address}]" if ":" in host.address else host.address
     return fill("airfleet_host.py.j2", address=repr(address))

@@ -228,7 +228,7 @@ GENERATIONS = (AIRFLOW_2,)
 
 
 def generation_of(version: str) -> Generation:
-    """Return the generation of this version of Airflow, or raise UsageError for one that airfleet was not tried with."""
+    """Return the generation of this version of Airflow; UsageError for one that airfleet was never tried with."""
     for generation in GENERATIONS:
         if version in generation.versions:
             return generation

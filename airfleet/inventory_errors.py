@@ -50,16 +50,18 @@ def reading(document: Document, model: type[M]) -> tuple[M, set[Path]]:
                 document.complain(path, _problem(path, error, model))
                 bad.add(path)
             _mend(document, path, error["type"], model)
+    document.complain((), "is wrong in so many ways that reading it was given up: compare it with inventory.yaml")
     raise BadFile(document.complaints)
 
 
 def _stands(document: Document, path: Path) -> bool:
+    """Whether there is a value at the path."""
     around: Any = document.value
     for step in path:
         if not isinstance(around, dict) or step not in around:
             return False
         around = around[step]
-    return True
+    return around is not None
 
 
 def _mend(document: Document, path: Path, kind: str, model: type[BaseModel]) -> None:

@@ -54,6 +54,7 @@ def json_schema() -> dict[str, Any]:
     schema = Inventory.model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         for name, words in part["properties"].items():
+            _close(words)
             words["title"] = name
             if name not in part.get("required", ()):
                 part["properties"][name] = _or_null(words)
@@ -77,6 +78,13 @@ def reference() -> str:
         f"| `{name}` | {'generated' if name in GENERATED else 'given by you'} | {_SECRETS[name]} |" for name in NAMES
     ]
     return "\n".join([*parts, _TAIL.format(prefix=PREFIX) + "\n".join(rows) + "\n"])
+
+
+def _close(words: dict[str, Any]) -> None:
+    """Forbid the keys that no pattern allows: pydantic leaves them open."""
+    for pattern, inner in words.get("patternProperties", {}).items():
+        words.update(additionalProperties=False, patternProperties={pattern: inner})
+        _close(inner)
 
 
 def _or_null(words: dict[str, Any]) -> dict[str, Any]:

@@ -93,8 +93,7 @@ class Layout:
 
 def layout_of(inventory: Inventory) -> Layout:
     """Return the paths of this installation."""
-    account_home = f"/home/{inventory.airflow.account}"
-    return Layout(account_home=account_home, home=inventory.airflow.home or f"{account_home}/airflow")
+    return Layout(account_home=inventory.airflow.account_home, home=inventory.airflow.home)
 
 
 def venv_target(venv_digest: str) -> str:

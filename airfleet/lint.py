@@ -92,9 +92,7 @@ def read_cfg(text: str) -> dict[str, dict[str, str]]:
     return {section.lower(): dict(parser[section]) for section in parser.sections()}
 
 
-def lint(
-    settings: Mapping[str, Mapping[str, object]], catalogue: Catalogue, generation: Generation
-) -> list[Finding]:
+def lint(settings: Mapping[str, Mapping[str, object]], catalogue: Catalogue, generation: Generation) -> list[Finding]:
     """Return a finding for each setting that the installed Airflow would ignore, or knows by another name.
 
     A section that is unlike any of Airflow's is a team's own, read by its DAGs or plugins: it's left alone.
@@ -133,11 +131,11 @@ def _section_findings(
 def _remedy(section: str, key: str, catalogue: Catalogue, generation: Generation) -> str:
     if hint := generation.hints.get((section, key)):
         return f"write {hint}"
-    if key in catalogue.celery:
-        return f'it is Celery\'s own: write [celery] extra_celery_config = {{"{key}": …}}'
     elsewhere = sorted(name for name, keys in catalogue.options.items() if key in keys)
     if elsewhere:
         return f"write [{elsewhere[0]}] {key}"
+    if key in catalogue.celery:
+        return f'it is Celery\'s own: write [celery] extra_celery_config = {{"{key}": …}}'
     if near := get_close_matches(key, catalogue.options[section], n=1, cutoff=CLOSE):
         return f"is it [{section}] {near[0]}?"
     return f"[{section}] has nothing like it: remove it"

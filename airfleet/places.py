@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 _DEEPEST = 20
 _LONGEST_KEY = 80
+_TAGGED = "tags (!) are not read here: write the value in quotes"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -168,6 +169,8 @@ class _Reading:
         if len(self.open) >= _DEEPEST:
             self._refuse(event, f"nested more than {_DEEPEST} deep")
         path = self._mark(event)
+        if event.tag not in {None, "!"}:
+            self._refuse(event, _TAGGED, path)
         self.open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], path))
 
     def _end(self) -> None:
@@ -180,7 +183,7 @@ class _Reading:
             return
         path = self._mark(event)
         if event.tag not in {None, "!"}:
-            self._refuse(event, "tags (!) are not read here: write the value in quotes")
+            self._refuse(event, _TAGGED, path)
         tag = self.loader.resolve(yaml.ScalarNode, event.value, event.implicit)
         node = yaml.ScalarNode(tag, event.value)
         value: object = None
@@ -230,8 +233,9 @@ class _Reading:
             around.value.setdefault(around.key, value)
             around.key = None
 
-    def _refuse(self, event: yaml.Event, problem: str) -> None:
-        self.document.complain(self.open[-1].path if self.open else (), problem, line=_line(event))
+    def _refuse(self, event: yaml.Event, problem: str, path: Path = ()) -> None:
+        around = self.open[-1].path if self.open else ()
+        self.document.complain(path or around, problem, line=_line(event))
         raise _Stop
 
 

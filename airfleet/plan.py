@@ -81,7 +81,10 @@ def _words(change: Change) -> Iterator[str]:
         if name == "sha256":
             yield "content"
         elif name.startswith("started with "):
-            if have is not None and want is not None:
+            if have is None:
+                yield "its process does not say what it started with"
+                return
+            if want is not None:
                 yield f"its process started with an older {name.removeprefix('started with ').rsplit('/', 1)[-1]}"
         elif have is None:
             yield f"{name} {want}" if change.resource.kind != "packages" else f"{name} is missing"

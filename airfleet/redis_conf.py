@@ -18,14 +18,14 @@ FEWEST_DATABASES = 16
 
 
 def redis_address(inventory: Inventory) -> str:
-    """Return the address under which every host reaches Redis: the one that it listens on, or its host's if that is any."""
+    """Return the address under which every host reaches Redis: where it listens, or its host's if that is anywhere."""
     if inventory.redis.bind not in ANY:
         return inventory.redis.bind
     return next(host.address for host in inventory.hosts.values() if "redis" in host.roles)
 
 
 def redis_url(inventory: Inventory, password: str, database: int) -> str:
-    """Return the URL of one of Redis' databases; the password stands after the colon, else it would be a user's name."""
+    """Return the URL of one of Redis' databases; before the colon the password would be a user's name."""
     address = redis_address(inventory)
     host = f"[{address}]" if ":" in address else address
     return f"redis://:{quote(password, safe='')}@{host}:{inventory.redis.port}/{database}"
@@ -47,6 +47,6 @@ def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
 
 
 def redis_word(value: str) -> str:
-    """Return the value in redis.conf's double quotes; all but plain letters as `\\xHH` of their UTF-8 bytes."""
+    r"""Return the value in redis.conf's double quotes; all but plain letters as `\xHH` of their UTF-8 bytes."""
     letters = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in value.encode())  # noqa: PLR2004 - the printable ASCII
     return f'"{letters}"'

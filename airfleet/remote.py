@@ -6,13 +6,15 @@ import json
 import shlex
 import socket
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import paramiko
 
 from airfleet import bundle
-from airfleet.errors import ApplyFailed, FleetError, GateRefused, HostChanged, HostKeyRefused, HostUnreachable
+from airfleet.errors import ApplyFailed, FleetError, GateRefused, HostChanged, HostKeyRefused, HostUnreachable, NotHealthy
 from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
 from airfleet.transport import VerifiedConnection, make_config
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PING_S = 10
-CLASSES: dict[str, type[FleetError]] = {"changed": HostChanged, "room": GateRefused, "refused": GateRefused}
+LOST = 70  # the agent's exit status when it has not heard from us
+CLASSES: dict[str, type[FleetError]] = {"changed": HostChanged, "room": GateRefused, "refused": GateRefused, "database": NotHealthy}
 PYTHON = ["python3", "-I", "-c", bundle.LOADER]
 
 
@@ -236,7 +239,8 @@ class SshHost:
         try:
             channel = connection.transport.open_session(timeout=30)
             channel.exec_command(command)
-            channel.sendall(before + bundle.program() + bundle.request(words))
+            with suppress(OSError):  # it ended without reading: what it said on stderr, below, tells why
+                channel.sendall(before + bundle.program() + bundle.request(words))
             if keep:
                 self._lock = channel
             ended = answered = False
@@ -263,16 +267,17 @@ class SshHost:
         raise self._no_agent(status, text)
 
     def _no_agent(self, status: int, text: str) -> FleetError:
-        if status == 127 or "command not found" in text:
+        """Return why no agent answered, from what the shell or sudo said."""
+        if status in (-1, LOST):
+            return HostUnreachable("the connection was lost", place=self.name, remedy="run it again")
+        if "python3" in text and ("not found" in text or "No such file" in text):
             return HostUnreachable(
                 "there is no python3 on this host", place=self.name, remedy="apt-get install python3 (3.9 or newer)"
             )
-        if "sudo" in text or "sudoers" in text:
+        if "sudo" in text:
             return HostUnreachable(
                 f"no way to become root: {text}", place=self.name, remedy="give the login user sudo, or log in as root"
             )
-        if status in (-1, 70):
-            return HostUnreachable("the connection was lost", place=self.name, remedy="run it again")
         return HostUnreachable(f"the agent ended with {status}: {text[-2000:]}", place=self.name)
 
     def _error(self, answer: Words) -> FleetError:
@@ -285,16 +290,19 @@ class SshHost:
 
 
 def _lines(channel: paramiko.Channel, errors: bytearray) -> Iterable[bytes]:
-    """Yield the lines that come; tell the other side that we are there while none comes."""
+    """Yield the lines that come, and tell the other side all the while that we are there."""
     channel.settimeout(PING_S)
     rest = b""
+    told = time.monotonic()
     while True:
+        if time.monotonic() - told >= PING_S:
+            channel.sendall(b"\n")
+            told = time.monotonic()
         while channel.recv_stderr_ready():
             errors += channel.recv_stderr(65536)
         try:
             data = channel.recv(65536)
         except TimeoutError:
-            channel.sendall(b"\n")
             continue
         if not data:
             break

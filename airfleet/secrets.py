@@ -23,7 +23,7 @@ from airfleet.masking import Mask
 from airfleet.secrets_file import with_values, write_privately
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password")
@@ -83,9 +83,6 @@ class Secrets:
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.present())
 
     def __getitem__(self, name: str) -> Secret:
         """Return a secret by its name; a UsageError says how to give one that is missing."""
@@ -199,8 +196,11 @@ def save(path: Path, known: Secrets) -> None:
     """
     text = _private_text(path)
     values = {name: known[name].reveal() for name in known.present() if name not in known.from_environment}
+    new = with_values(text, values)
+    if new == text:
+        return
     try:
-        write_privately(path, with_values(text, values))
+        write_privately(path, new)
     except OSError as e:
         raise UsageError(f"can't be written: {e.strerror}", place=path.name) from e
 
@@ -214,10 +214,12 @@ def _private_text(path: Path) -> str:
         return ""
     except OSError as e:
         raise UsageError(f"can't be read: {e.strerror}", place=path.name, state=_NOTHING) from e
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        _refuse_shared(path, link, found)
-        content = file.read()
+    try:
+        _refuse_shared(path, link, os.fstat(handle))
+        with os.fdopen(os.dup(handle), "rb") as file:
+            content = file.read()
+    finally:
+        os.close(handle)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as e:

@@ -26,7 +26,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     document = places.read(text, "")
     before = document.value if isinstance(document.value, dict) else {}
     changed = {name: value for name, value in values.items() if _same(before.get(name)) != _same(value)}
-    if not changed and text:
+    if not changed:
         return text
     kept = _without(text, document, changed)
     new = (kept if kept.endswith("\n") else kept + "\n") if kept.strip() else kept or _HEADER

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airfleet import inventory as inventories
 from airfleet import rollout
 from airfleet import secrets as secret_store
-from airfleet.errors import FleetError, LockHeld, UsageError
+from airfleet.errors import FleetError, HostUnreachable, LockHeld, UsageError
 from airfleet.remote import Address, SshHost, local_user
 
 if TYPE_CHECKING:
@@ -89,14 +89,13 @@ class Fleet:
 
 @contextmanager
 def opened(
-    env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path = ROOT
+    env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path | None = None
 ) -> Iterator[Fleet]:
-    """Open a session with the hosts of an inventory in `root`; `only` chooses some of them, comma separated.
+    """Open a session with the hosts of an inventory; `only` chooses some of them, comma separated.
 
-    Connections are made when a host is first asked. With `make_secrets` those that can be generated are, in memory;
-    `keep_secrets` writes them.
+    Connections are made when a host is first asked. With `make_secrets` those that can be generated are, in memory.
     """
-    path = inventories.path_of(env, root)
+    path = inventories.path_of(env, root or inventories_root())
     inventory = inventories.load(path)
     inventories.refuse_examples(inventory)
     chosen = _chosen(inventory, only, path)
@@ -122,6 +121,11 @@ def opened(
         yield fleet
     finally:
         fleet.close()
+
+
+def inventories_root() -> Path:
+    """Return the folder of the inventories and secrets: AIRFLEET_ROOT, else the one that this package is in."""
+    return Path(os.environ.get("AIRFLEET_ROOT") or ROOT)
 
 
 def _begin(host: Host) -> None:
@@ -174,9 +178,9 @@ def _ask(host: str) -> str:
     import sys
 
     if not sys.stdin.isatty():
-        raise UsageError(
+        raise HostUnreachable(
             "sudo wants a password there, and there is no terminal to ask for it",
             place=host,
-            remedy="run it in a terminal, or give the login user NOPASSWD in sudoers",
+            remedy="run it in a terminal; or let the login user use sudo, or NOPASSWD in sudoers",
         )
     return getpass.getpass(f"[sudo] password on {host} (and all others): ")

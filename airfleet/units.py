@@ -37,8 +37,8 @@ def directories(inventory: Inventory, host: Host) -> list[Directory]:
     where, account = layout.layout_of(inventory), inventory.airflow.account
     found = [Directory(layout.REDIS_DROP_IN.rpartition("/")[0])] if "redis" in host.roles else []
     if generation_of(inventory.airflow.version).services_of(set(host.roles)):
-        for path in (where.home, where.modules, where.logs, where.plugins):
-            found.append(Directory(path, owner=account, group=account, mode="0750"))
+        paths = (where.home, where.modules, where.logs, where.plugins)
+        found += [Directory(path, owner=account, group=account, mode="0750") for path in paths]
     return found
 
 
@@ -71,9 +71,8 @@ def unit_files(inventory: Inventory, host: Host) -> list[File]:
     if "redis" in host.roles:
         stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
         found.append(File(layout.REDIS_DROP_IN, fill("redis-airfleet.conf.j2", stamp=stamp)))
-    for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
-        found.append(File(f"{layout.UNITS}/{service.unit_file}", render_unit(inventory, host, service)))
-    return found
+    services = generation_of(inventory.airflow.version).services_of(set(host.roles))
+    return found + [File(f"{layout.UNITS}/{each.unit_file}", render_unit(inventory, host, each)) for each in services]
 
 
 def units(inventory: Inventory, host: Host, secrets: Secrets, venv_digest: str, commit: str) -> list[Unit]:
@@ -88,8 +87,9 @@ def units(inventory: Inventory, host: Host, secrets: Secrets, venv_digest: str, 
         found.append(Unit(REDIS_UNIT, reads=reads))
     for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
         reads = tuple((path, seen[path]) for path in read_by(inventory, service))
-        for instance in range(1, host.celery.instances + 1) if service.instances else (0,):
-            found.append(Unit(service.unit(instance), reads=reads, stop_timeout_s=stop_timeout_s(service, host)))
+        stop_s = stop_timeout_s(service, host)
+        instances = range(1, host.celery.instances + 1) if service.instances else (0,)
+        found += [Unit(service.unit(each), reads=reads, stop_timeout_s=stop_s) for each in instances]
     return found
 
 

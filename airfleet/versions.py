@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# As its package declares (>=3.10), without 3.13 and 3.14: those it excludes by `!=3.13`, which lets 3.13.1 through.
+# As its package declares (>=3.10), without 3.13 and 3.14: its `!=3.13` lets 3.13.1 through.
 PYTHONS = {"2.11.2": ("3.10", "3.11", "3.12")}
 CELERY_PROVIDER = "apache-airflow-providers-celery"
 PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;,#]+)\s*(?:[;#].*)?")
@@ -17,7 +17,7 @@ PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Versions of a package, from `at_least` until before `below` ("" for no end), that break these versions of Airflow.
+    """Versions of a package, from `at_least` until before `below` ("": no end), that break these versions of Airflow.
 
     `fatal` False: it works, with a nuisance.
     """
@@ -89,7 +89,7 @@ def refused_ranges(airflow_version: str) -> list[dict[str, str]]:
 
 
 def read_constraints(text: str) -> dict[str, str]:
-    """Return {name: version} of every pinned package in a constraints or requirements file; the rest is not looked at."""
+    """Return {name: version} of every pinned package in a constraints file; the rest is not looked at."""
     found = {}
     for line in text.splitlines():
         if pinned := PINNED.fullmatch(line):

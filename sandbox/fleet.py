@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airfleet.errors import UsageError
 from sandbox import cgroup, network, sources
 from sandbox.computer import check_computer
-from sandbox.image import bare_image, remove_unfinished
+from sandbox.image import remove_unfinished
 from sandbox.inventory import write_inventory, write_secrets
 from sandbox.machine import HERE, boot, destroy, running, ssh_answers
 from sandbox.personal import public_key
@@ -52,8 +52,6 @@ def up(
     for notice in pyenv.notices if pyenv else ():
         say(notice)
     say(f"constraints: {sources.constraints()}")
-    if len(already) < len(wanted):
-        bare_image(site, release, say)
 
     def ensure(name: str) -> Machine:
         machine = boot_svc(site, say) if name == SVC else boot(name, release, site=site, say=say)
@@ -68,7 +66,7 @@ def up(
         write_inventory(site, machines, pyenv)
         write_secrets(site)
     said = "was up already" if len(already) == len(wanted) else "is up"
-    say(f"the sandbox {said}: {', '.join(machines)} ({time.monotonic() - began:.1f} s); see {site.inventory.name}")
+    say(f"the sandbox {said}: {', '.join(wanted)} ({time.monotonic() - began:.1f} s); see {site.inventory.name}")
     return machines
 
 

@@ -98,7 +98,7 @@ def recipe_digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps([EDITION, *parts], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def bare_image(site: Site, release: str, say: Callable[[str], None]) -> Path:
+def bare_image(site: Site, release: str, *, say: Callable[[str], None]) -> Path:
     """The bare image of a Debian release, built when it is not there yet (about a minute and a half)."""
     check_release(release)
     mirror = read_mirror()
@@ -129,9 +129,9 @@ def bare_image(site: Site, release: str, say: Callable[[str], None]) -> Path:
     return _cached(site, name, build)
 
 
-def served_image(site: Site, say: Callable[[str], None]) -> Path:
+def served_image(site: Site, *, say: Callable[[str], None]) -> Path:
     """The image of the machine `svc`: a bare bookworm with PostgreSQL and git."""
-    below = bare_image(site, "bookworm", say)
+    below = bare_image(site, "bookworm", say=say)
     name = f"{SVC}-{recipe_digest(below.name, SERVED, GIT_UID)}"
 
     def build(root: Path) -> None:

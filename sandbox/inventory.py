@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import sources, svc
 from sandbox.personal import CACHES
-from sandbox.site import SVC, write_whole
+from sandbox.site import SVC, fixed_number, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ HEAD = "# Written by `fab sandbox.up`, removed by `fab sandbox.down`; the keys a
 def make_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource | None) -> dict[str, Any]:
     """The inventory as plain values: af1 with every role, the other hosts as workers, svc in Google's place."""
     service = machines[SVC]
-    hosts = sorted((m for name, m in machines.items() if name.startswith("af")), key=lambda m: int(m.name[2:]))
+    hosts = sorted((m for name, m in machines.items() if fixed_number(name) and name != SVC), key=_number)
     airflow: dict[str, Any] = {
         "version": "2.11.2",
         "python": sources.PYTHON if pyenv else "system",
@@ -38,7 +38,7 @@ def make_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource 
             "user": "ops",
             "identity": _beside(site, site.identity),
             "known_hosts": _beside(site, site.known_hosts),
-            "config": None,
+            "config": "/dev/null",
         },
         "airflow": airflow,
         "database": {"host": service.address, "name": svc.DATABASE, "user": svc.ROLE},
@@ -87,6 +87,10 @@ def write_secrets(site: Site) -> None:
     ours = {"database_password": svc.database_password(site), "deploy_key": site.deploy_key.read_text()}
     if known != known | ours:
         write_whole(site.secrets, make_yaml(known | ours), mode=0o600)
+
+
+def _number(machine: Machine) -> int:
+    return fixed_number(machine.name) or 0
 
 
 def _beside(site: Site, path: Path) -> str:

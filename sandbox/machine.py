@@ -16,8 +16,9 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airfleet.errors import ApplyFailed, UsageError
 from sandbox import cgroup, network
@@ -29,6 +30,13 @@ from sandbox.site import Machine, Site, check_release, choose_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    class Builder(Protocol):
+        """Gives the image of a new machine, and says so when that takes long."""
+
+        def __call__(self, site: Site, *, say: Callable[[str], None]) -> Path:
+            """Return the folder of the image."""
+
 
 HERE = Site()
 BOOT_TIMEOUT_S = 120
@@ -46,7 +54,7 @@ def boot(
     release: str = "bookworm",
     *,
     site: Site = HERE,
-    image: Path | None = None,
+    image: Builder | None = None,
     binds: Mapping[Path, str] | None = None,
     prepare: Callable[[Site, Machine], None] | None = None,
     say: Callable[[str], None] = silent,
@@ -54,7 +62,8 @@ def boot(
     """A running machine of that name, waited for until its systemd and sshd are up.
 
     One that was cut off after its first boot comes back with its disk; one that never came so far is made anew.
-    `binds`: folder here -> read-only folder there. `prepare` writes onto a new disk before the first boot.
+    `image` gives the image of a new machine, the release's bare one by default; `binds`: folder here -> read-only
+    folder there; `prepare` writes onto a new disk before the first boot.
     """
     check_computer()
     check_release(release)
@@ -63,15 +72,12 @@ def boot(
     if known and known.release != release:
         raise UsageError(f"{name} is a {known.release}, not a {release}", place="sandbox", remedy="destroy it first")
     if not running(name, site=site):
-        image = image or bare_image(site, release, say)
+        fresh = None if bootable(known, site=site) else (image or partial(bare_image, release=release))(site, say=say)
         with site.lock() as lock:
             if not running(name, site=site):
-                machine = _kept(site, name)
-                if machine is None:
-                    _remove(site, name)
-                    machine = _make(site, name, release, image)
-                    if prepare:
-                        prepare(site, machine)
+                machine = site.machines()[name] if fresh is None else _make(site, name, release, fresh)
+                if fresh is not None and prepare:
+                    prepare(site, machine)
                 _start(site, machine, binds or {}, lock)
     return wait_until_ready(name, site=site)
 
@@ -87,6 +93,11 @@ def destroy(name: str, *, site: Site = HERE) -> None:
 def running(name: str, *, site: Site = HERE) -> bool:
     """Does a process of the machine run?"""
     return name in site.machines() and cgroup.populated(site.cgroup(name))
+
+
+def bootable(machine: Machine | None, *, site: Site = HERE) -> bool:
+    """Has the machine booted before, and does the image below its disk still exist?"""
+    return machine is not None and machine.booted and (site.images / machine.image).is_dir()
 
 
 def leader(name: str, *, site: Site = HERE) -> int:
@@ -163,17 +174,8 @@ def console_end(site: Site, name: str, lines: int = 20) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.is_file() else ""
 
 
-def _kept(site: Site, name: str) -> Machine | None:
-    """The machine whose disk has booted before and can boot again."""
-    machine = site.machines().get(name)
-    if machine is None or not machine.booted or not (site.images / machine.image).is_dir():
-        return None
-    cgroup.remove(site.cgroup(name))
-    network.raise_network(site)
-    return machine
-
-
 def _make(site: Site, name: str, release: str, image: Path) -> Machine:
+    _remove(site, name)
     network.raise_network(site)
     subnet = network.subnet_of(site)
     address = choose_address(name, subnet, (m.address for m in site.machines().values()))
@@ -186,9 +188,10 @@ def _make(site: Site, name: str, release: str, image: Path) -> Machine:
 
 
 def _start(site: Site, machine: Machine, binds: Mapping[Path, str], lock: int) -> None:
+    network.raise_network(site)
     name, folder = machine.name, site.folder(machine.name)
     root, overlay = mount_options(folder, site.images / machine.image)
-    shared = [f"--bind={here}:{there}" for here, there in make_binds(site).items()]
+    shared = [f"--bind={here}:{there}" for here, there in make_binds(site, machine.release).items()]
     served = [f"--bind-ro={here}:{there}" for here, there in binds.items()]
     argv = ["systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit"]
     argv += ["--console=read-only", f"--machine={site.tagged(name)}", f"--hostname={name}"]

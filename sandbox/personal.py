@@ -147,9 +147,12 @@ def write_known_hosts(site: Site) -> None:
     write_whole(site.known_hosts, "".join(f"{m.address},{m.name} {host_key(site, m)}\n" for m in machines))
 
 
-def make_binds(site: Site) -> dict[Path, str]:
-    """The folders that all machines share: what uv downloaded and the Pythons that pyenv built."""
-    shared = {site.state / "cache" / name: path for name, path in CACHES.items()}
+def make_binds(site: Site, release: str) -> dict[Path, str]:
+    """The folders that all machines of a release share: what uv downloaded and the Pythons that pyenv built.
+
+    Releases have folders of their own: another libc, and the account that owns the files has another number there.
+    """
+    shared = {site.caches / release / name: path for name, path in CACHES.items()}
     for folder in shared:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o1777)

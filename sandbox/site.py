@@ -40,12 +40,14 @@ class Machine:
 class Site:
     """One sandbox: its folder, its bridge, its names.
 
-    Two sites with different tags and folders live beside each other; `images` may be shared between them.
+    Two sites with different tags and folders live beside each other; they may share `images` and `caches`: what uv
+    downloaded and the Pythons that pyenv built.
     """
 
     root: Path = REPOSITORY
     state: Path = REPOSITORY / ".sandbox"
     images: Path = REPOSITORY / ".sandbox" / "images"
+    caches: Path = REPOSITORY / ".sandbox" / "cache"
     tag: str = ""
 
     @property

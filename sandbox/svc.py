@@ -55,9 +55,8 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
 
 def boot_svc(site: Site, say: Callable[[str], None]) -> Machine:
     """The machine `svc`, running, with its role, its database and its repositories."""
-    image = served_image(site, say)
     www(site).mkdir(parents=True, exist_ok=True)
-    machine = boot(SVC, site=site, image=image, binds={www(site): WWW_PATH}, prepare=_write_services, say=say)
+    machine = boot(SVC, site=site, image=served_image, binds={www(site): WWW_PATH}, prepare=_write_services, say=say)
     _make_database(site)
     return machine
 

@@ -14,12 +14,11 @@ def check(c, env="", json=False):
     """
     import json as as_json
     import os
-    from pathlib import Path
 
     from airfleet import inventory as inventories
-    from airfleet import secrets
+    from airfleet import secrets, session
 
-    path = inventories.path_of(environment(env), Path(__file__).resolve().parent.parent)
+    path = inventories.path_of(environment(env), session.inventories_root())
     inventory = inventories.load(path)
     known = secrets.load(secrets.path_beside(path), os.environ)
     found = inventories.summary(inventory) | {"file": str(path), "secrets": list(known.present())}

@@ -1,4 +1,4 @@
-"""Prints, as JSON, every setting that the installed Airflow and its providers know: run by the environment's own Python.
+"""Prints, as JSON, every setting that the installed Airflow and its providers know; the venv's own Python runs it.
 
 Airflow is read, not imported: importing it takes seconds, reads airflow.cfg and would write one where there is none.
 Nothing here sees a secret or a database.
@@ -64,7 +64,7 @@ def _provider_info(entry_point):
 
 
 def _brief(option):
-    """Return what matters of an option: 1 a secret (so KEY_cmd and KEY_secret exist too), "gone" what is deprecated and why."""
+    """Return what matters of an option: "secret" (so that KEY_cmd exists too), and why it is "gone"."""
     brief = {}
     if option.get("sensitive"):
         brief["secret"] = 1
@@ -113,7 +113,7 @@ def _moved_in(node):
 def _celery_settings():
     """Return the names of Celery's own settings, which people like to write into [celery]."""
     try:
-        from celery.app.defaults import flatten, NAMESPACES
+        from celery.app.defaults import NAMESPACES, flatten
     except ImportError:
         return []
     return sorted(name.lower() for name, _ in flatten(NAMESPACES))

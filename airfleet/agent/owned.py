@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -54,9 +55,22 @@ def _strays(words):
 
 
 def remove(path, account):
-    """Remove a file or a tree, if it is there."""
-    if os.path.lexists(path):
+    """Remove a file or a tree, if it is there; as root only what somebody put there as root."""
+    if not os.path.lexists(path):
+        return
+    try:
         run.run(["rm", "-rf", "--", path], user=account)
+    except run.Refused:
+        folder = files.open_folder(os.path.dirname(path))
+        try:
+            shutil.rmtree(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+        finally:
+            os.close(folder)
+
+
+def take_back(path, account):
+    """Give the whole tree to the account again: who works in it by sudo leaves files of root's."""
+    run.run(["chown", "-R", "--no-dereference", f"{account}:", path])
 
 
 def rename(source, target, account):

@@ -55,7 +55,6 @@ def make_pyenv(root, seen, want, means, tell):
     """Fetch just that tag and check it out in place: what is in `versions` stays, whatever was there before."""
     account, url, tag = means["account"], want["repository"], want["tag"]
     owned.end_strays(root)
-    owned.remove(f"{root}/{MARK}", account)
     for lock in ("index.lock", "shallow.lock", "HEAD.lock"):
         owned.remove(f"{root}/.git/{lock}", account)
 
@@ -72,6 +71,7 @@ def make_pyenv(root, seen, want, means, tell):
         raise run.Refused(
             f"the pyenv repository has no tag {tag}: {url}", kind="missing", remedy=_newest_tags(git_here, url)
         ) from e
+    owned.remove(f"{root}/{MARK}", account)
     git_here(["checkout", "--quiet", "--force", "--detach", f"refs/tags/{tag}"])
     if not os.access(f"{root}/bin/pyenv", os.X_OK):
         raise run.Refused(f"what is at {url} is not pyenv: it has no bin/pyenv", remedy="look at pyenv.repository")

@@ -11,6 +11,7 @@ import time
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL_LINES = 25
+TAIL_WIDTH = 500
 _children = set()
 
 
@@ -110,7 +111,7 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
 
 def tail(text):
     """Return the last lines of a text."""
-    return "\n".join(text.rstrip().splitlines()[-TAIL_LINES:])
+    return "\n".join(line[:TAIL_WIDTH] for line in text.rstrip().splitlines()[-TAIL_LINES:])
 
 
 def wait_until(condition, timeout_s, poll_s=0.1):

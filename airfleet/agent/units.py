@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from airfleet.agent import run
@@ -82,7 +83,8 @@ def _start(name, seen, want, means, tell):
         verb = "restart"
     state = _await(name, verb, ("active", "failed"), means["stop_timeout_s"] + SETTLE_S, tell)
     if state != "active":
-        raise run.Refused(f"{name} is {state} after {verb}", tail=_journal(name, began))
+        told = _journal(name, began)
+        raise run.Refused(f"{name} is {state} after {verb}", remedy=_port_holder(told), tail=told)
 
 
 def _await(name, verb, wanted, timeout_s, tell):
@@ -106,6 +108,17 @@ def _await(name, verb, wanted, timeout_s, tell):
 def _no_job(name):
     text = run.run(["systemctl", "show", "--property", "Job", "--", name], errors=False)
     return text.strip() in ("", "Job=", "Job=0")
+
+
+def _port_holder(told):
+    """Return who has the port that a service could not get, when that is what its journal tells."""
+    found = re.search(r":(\d+): .*[Aa]ddress already in use|[Aa]ddress already in use.*?\b(\d{2,5})\b", told)
+    if not found:
+        return ""
+    port = found.group(1) or found.group(2)
+    listening = run.run(["ss", "-ltnpH", f"sport = :{port}"], ok=(0, 1, 255)).split()
+    holder = listening[-1] if listening else "a process that is gone again"
+    return f"port {port} is taken by {holder}: stop it there, then run again"
 
 
 def journal(words, tell):

@@ -101,6 +101,7 @@ def _put_back(path, programs, tell):
     mark = owned.read_mark(f"{path}/{MARK}")
     try:
         now, installed = _packages(path), set(mark["packages"])
+        owned.take_back(path, programs.account)
         programs.put_back(sorted(now - installed), sorted(installed - now))
         return _packages(path) == installed
     except (OSError, run.Refused) as e:

@@ -6,10 +6,18 @@ import getpass
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from airfleet import bundle
+
+
+def _beat(child: subprocess.Popen, over: threading.Event) -> None:
+    """Let the agent know that we are still there, as the operator's side does."""
+    while not over.wait(20):
+        child.stdin.write(b"\n")
+        child.stdin.flush()
 
 
 class Agent:
@@ -22,7 +30,10 @@ class Agent:
     def __call__(self, op: str, **words: object) -> list[dict]:
         """Send a request and return all answers."""
         child = self.start(op, **words)
+        over = threading.Event()
+        threading.Thread(target=_beat, args=(child, over), daemon=True).start()
         answers = [json.loads(line) for line in child.stdout]
+        over.set()
         child.stdin.close()
         error = child.stderr.read().decode()
         assert (child.wait(), error) == (0, "")

@@ -268,7 +268,7 @@ def test_after_a_crash_in_the_middle_down_leaves_nothing(tmp_path, moment):
             "crash",
             {
                 "at the bridge": (lambda: network.network_up(site)),
-                "at the record": lambda: (site.folder("crash") / "machine.json").exists(),
+                "at the record": (site.folder("crash") / "machine.json").exists,
                 "at the cgroup": lambda: site.cgroup("crash") in cgroup.names(site.bridge),
                 "at the first process": lambda: cgroup.populated(site.cgroup("crash")),
                 "at the leader": lambda: leader("crash", site=site) > 0,

@@ -129,8 +129,7 @@ def test_a_value_is_either_held_by_the_file_or_refused(options):
     """No text of an override is changed on its way through airflow.cfg: what the file can't hold is refused."""
     try:
         text = airflow_cfg.render_cfg({"core": options})
-    except UsageError as e:
-        assert "airflow.config" in str(e)
+    except UsageError:
         return
     parser = ConfigParser()
     parser.read_string(text)
@@ -165,7 +164,7 @@ def test_the_connection_to_the_bucket_is_there_only_with_a_bucket(shipped):
 
 
 def test_a_connection_that_no_variable_can_name_is_refused(shipped):
-    """systemd ignores a variable whose name has a hyphen."""
+    """A variable whose name has a hyphen is ignored by systemd."""
     with pytest.raises(UsageError, match="gcs-logs"):
         airflow_cfg.environment(changed(shipped, logging={"bucket": "aflogs", "connection": "gcs-logs"}))
 
@@ -189,7 +188,7 @@ def test_one_host_talks_to_itself_and_several_by_address(shipped):
     assert not cfg_of(shipped).has_option("core", "hostname_callable")
     assert "airfleet_host.address" == cfg_of(several).get("core", "hostname_callable")
     module = {}
-    exec(airflow_cfg.render_host_module(several.hosts["af2"]), module)  # noqa: S102
+    exec(airflow_cfg.render_host_module(several.hosts["af2"]), module)
     assert "192.0.2.11" == module["address"]()
 
 
@@ -221,7 +220,7 @@ def test_redis_is_bound_to_loopback_and_the_private_address_only(shipped):
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_redis_reads_its_password_as_it_was_meant(password):
-    """The quoting of redis.conf is undone by its own rules: `\\xHH` is a byte (sdssplitargs in Redis' source)."""
+    r"""The quoting of redis.conf is undone by its own rules: `\xHH` is a byte (sdssplitargs in Redis' source)."""
     word = redis_conf.redis_word(password)
     assert word.isascii()
     assert "\n" not in word

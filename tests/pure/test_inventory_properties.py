@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airfleet import inventory as inventories
@@ -13,10 +13,14 @@ from airfleet.errors import UsageError
 
 FILE = Path("/ops/inventory.yaml")
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "inventory.yaml").read_text())
-HARD = st.sampled_from(["", " ", "a b", "'", '"', "%", "%%s", "$(reboot)", "`id`", "a\nb", "한국어", "-rf", "../..", "\\", "{{ x }}"])
+HARD = st.sampled_from(
+    ["", " ", "a b", "'", '"', "%", "%%s", "$(reboot)", "`id`", "a\nb", "한국어", "-rf", "../..", "\\", "{{ x }}"]
+)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | HARD | st.dates()
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HARD | st.text(), inner, max_size=3), max_leaves=8
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HARD | st.text(), inner, max_size=3),
+    max_leaves=8,
 )
 SAFE = re.compile(r"[^\x00-\x1f\x7f]*")
 
@@ -36,6 +40,11 @@ def replaced(value, path, new):
     return copy
 
 
+def dumped(value):
+    """Return the value as YAML."""
+    return yaml.dump(value, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), allow_unicode=True)
+
+
 def read(text):
     """Return the inventory, or None where the text was refused in words that name file and line."""
     try:
@@ -46,37 +55,46 @@ def read(text):
         return None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_any_text(text):
     """Any text is refused in words."""
     assert read(text) is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(alphabet="{}[]:,-&*!|>#%@`'\"?~ \n\tab1.<=", max_size=60))
 def test_any_punctuation(text):
     """So is text that is nearly YAML."""
     assert read(text) is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(keys_of(SHIPPED)), VALUES)
 def test_any_value_anywhere(path, value):
     """The shipped inventory with any one value replaced by anything is read or refused in words."""
-    read(yaml.safe_dump(replaced(SHIPPED, path, value), allow_unicode=True))
+    read(dumped(replaced(SHIPPED, path, value)))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ssh", "redis", "airflow", "celery", "hosts", "dags"]), HARD | st.text(), VALUES)))
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ssh", "redis", "airflow", "celery", "hosts", "dags"]), HARD | st.text(), VALUES)
+    )
+)
 def test_any_keys_anywhere(added):
     """So is the shipped inventory with any keys added."""
     copy = yaml.safe_load(yaml.safe_dump(SHIPPED))
     for section, key, value in added:
         copy[section][key] = value
-    read(yaml.safe_dump(copy, allow_unicode=True))
+    read(dumped(copy))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from([path for path in keys_of(SHIPPED) if path and path[0] != "hosts"]), HARD | st.text())
 def test_no_line_breaks_through(path, text):
     """No value that is read can break a line of a file or a command that it is written into."""
-    inventory = read(yaml.safe_dump(replaced(SHIPPED, path, text), allow_unicode=True))
+    inventory = read(dumped(replaced(SHIPPED, path, text)))
     if inventory is not None and path != ("dags", "known_hosts"):
         value = inventory
         for step in path:
@@ -84,6 +102,7 @@ def test_no_line_breaks_through(path, text):
         assert SAFE.fullmatch(str(value))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.booleans() | st.none() | HARD, max_size=5))
 def test_plain_values(values):
     """What PyYAML writes is read back as it was, from lines that are found."""
@@ -92,6 +111,7 @@ def test_plain_values(values):
     assert {(), *((key,) for key in values)} == set(document.lines)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(), st.lists(st.text()))
 def test_nearest(word, known):
     """The nearest word is one of the known words, whatever they are."""

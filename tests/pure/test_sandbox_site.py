@@ -11,7 +11,7 @@ from airfleet.errors import UsageError
 from sandbox import cgroup
 from sandbox.fleet import choose_release
 from sandbox.image import recipe_digest
-from sandbox.inventory import make_yaml
+from sandbox.inventory import make_inventory, make_yaml
 from sandbox.network import make_rules
 from sandbox.site import (
     Machine,
@@ -22,6 +22,7 @@ from sandbox.site import (
     fleet_names,
     write_whole,
 )
+from sandbox.sources import PyenvSource
 
 SUBNET = ipaddress.IPv4Network("10.77.0.0/24")
 
@@ -139,3 +140,37 @@ def test_both_layouts_of_cgroups_are_known(tmp_path):
     assert cgroup.hierarchies(tmp_path) == [tmp_path / "unified", tmp_path / "systemd"]
     (tmp_path / "cgroup.controllers").touch()
     assert cgroup.hierarchies(tmp_path) == [tmp_path]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A site with svc and three hosts written down, none of which was ever started."""
+    site = Site(root=tmp_path, state=tmp_path / ".sandbox")
+    for name in ("svc", "af1", "af10", "af2", "bench1"):
+        machine = Machine(name=name, address=choose_address(name, SUBNET, []), release="bookworm", image="bookworm-1")
+        site.record(machine)
+        key = site.folder(name) / "upper" / "etc" / "ssh" / "ssh_host_ed25519_key.pub"
+        key.parent.mkdir(parents=True)
+        key.write_text("ssh-ed25519 AAAA svc\n")
+    return site
+
+
+def test_the_inventory_names_the_fleet_in_its_order_and_no_other_machine(written):
+    inventory = make_inventory(written, written.machines(), None)
+    assert list(inventory["hosts"]) == ["af1", "af2", "af10"]
+    assert inventory["hosts"]["af2"] == {"address": "10.77.0.12", "roles": ["worker"]}
+    assert "flower" in inventory["hosts"]["af1"]["roles"]
+    assert inventory["ssh"]["identity"] == ".sandbox/id_ed25519"
+    assert inventory["dags"]["known_hosts"] == "10.77.0.2 ssh-ed25519 AAAA"
+
+
+def test_the_inventory_takes_the_distributions_python_when_there_is_no_pyenv(written):
+    inventory = make_inventory(written, written.machines(), None)
+    assert inventory["airflow"]["python"] == "system"
+    assert "pyenv" not in inventory
+
+
+def test_the_inventory_names_the_mirror_when_there_is_a_pyenv(written):
+    inventory = make_inventory(written, written.machines(), PyenvSource("v2.6.30", ()))
+    assert inventory["airflow"]["python"] == "3.11.2"
+    assert inventory["pyenv"]["mirror"] == "http://10.77.0.2:8000/python"

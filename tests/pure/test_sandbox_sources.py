@@ -15,7 +15,8 @@ from sandbox.aptsources import (
     read_one_line,
 )
 from sandbox.computer import choose_name_servers
-from sandbox.sources import read_checksum
+from sandbox.site import Site
+from sandbox.sources import pyenv_source, read_checksum
 
 DEB822 = """Types: deb
 # http://snapshot.debian.org/archive/debian/20250520T000000Z
@@ -110,3 +111,11 @@ def test_the_checksum_is_that_of_the_tgz_and_not_of_the_xz():
     )
     assert read_checksum(definition) == "b" * 64
     assert not read_checksum("nothing here")
+
+
+def test_without_a_clone_of_pyenv_the_sandbox_says_what_it_takes_instead(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said: list[str] = []
+    assert pyenv_source(Site(state=tmp_path), said.append) is None
+    assert said == ["pyenv: no git clone at $PYENV_ROOT or ~/.pyenv; machines use their distribution's Python"]

@@ -1,0 +1,149 @@
+"""Keeps the figures and writes docs/benchmarks.md from them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from benchmarks import state
+from benchmarks.playbook import FORKS
+from sandbox.site import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+KEPT = state.FOLDER / "results.json"
+SPOKEN = {"ssh": "`ssh HOST true`", "airfleet": "airfleet", "pyinfra": "pyinfra", "ansible": "Ansible"}
+AIMS = (("pyinfra", 6.0), ("ansible", 17.0))
+
+
+def keep(results: dict[str, Any]) -> dict[str, Any]:
+    """Put the results of this run over those of earlier ones, keep them, and return all."""
+    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    hosts = {**kept.get("hosts", {}), **results.get("hosts", {})}
+    kept |= results | {"hosts": hosts}
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text(json.dumps(kept, indent=1))
+    return kept
+
+
+def publish(results: dict[str, Any]) -> None:
+    """Write the page and print the table."""
+    if results["hosts"]:
+        print("\n".join(table(results["hosts"])))
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page(results))
+
+
+def table(hosts: dict[str, Any]) -> list[str]:
+    """Return the table: a line for each number of hosts and tool, with what it takes against airfleet."""
+    lines = [
+        "| hosts | tool | median | least – most | against airfleet | largest process | all processes |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for count in sorted(hosts, key=int):
+        ours = hosts[count].get("airfleet")
+        for name, each in hosts[count].items():
+            ratio = f"{each['median_s'] / ours['median_s']:.2f}x" if ours else "–"
+            span = f"{each['least_s']:.2f} – {each['most_s']:.2f} s ({each['rounds']})"
+            memory = f"{each['largest_kib'] / 1024:.0f} MiB | {each['all_kib'] / 1024:.0f} MiB"
+            lines.append(f"| {count} | {SPOKEN[name]} | {each['median_s']:.2f} s | {span} | {ratio} | {memory} |")
+    return lines
+
+
+def aims(results: dict[str, Any]) -> list[str]:
+    """Return what was aimed at and what came of it, one line each."""
+    hosts = results["hosts"]
+    lines = []
+    if (one := hosts.get("1", {})) and "airfleet" in one:
+        ours = one["airfleet"]["median_s"]
+        for name, wanted in AIMS:
+            if name in one:
+                ratio = one[name]["median_s"] / ours
+                lines.append(_aim(f"one host: 1/{wanted:.0f} of {name}", f"1/{ratio:.1f}", met=ratio >= wanted))
+        if "ssh" in one:
+            ratio = ours / one["ssh"]["median_s"]
+            lines.append(_aim("one host: 2.5 times bare ssh", f"{ratio:.1f} times", met=ratio <= 2.5))  # noqa: PLR2004
+    if "4" in hosts and "20" in hosts:
+        grown = {name: hosts["20"][name]["median_s"] - hosts["4"][name]["median_s"] for name in hosts["20"]}
+        ours = grown.pop("airfleet", 0.0)
+        others = ", ".join(f"{SPOKEN[name]} {more:.1f} s" for name, more in grown.items())
+        rivals = [more for name, more in grown.items() if name != "ssh"]
+        text = f"airfleet {ours:.1f} s, {others}"
+        lines.append(_aim("from 4 to 20 hosts: less growth than theirs", text, met=ours < min(rivals, default=0)))
+    if starts := results.get("startup"):
+        ratio = starts["list"] / starts["fabric"]
+        text = f"{ratio:.2f} times ({starts['list']:.2f} s against {starts['fabric']:.2f} s)"
+        lines.append(_aim('`fab --list`: 1.4 times `python -c "import fabric"`', text, met=ratio <= 1.4))  # noqa: PLR2004
+    return lines
+
+
+def _aim(wanted: str, came: str, *, met: bool) -> str:
+    return f"| {wanted} | {came} | {'yes' if met else '**no**'} |"
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the page."""
+    v = results.get("versions", {})
+    parts = [
+        "# Benchmarks",
+        "Written by `make bench`; do not edit. The same desired state is asked for by each tool on the same machines, "
+        "on which all of it is already so: what a second run costs, which is what an operator waits for every day.",
+    ]
+    if results["hosts"]:
+        parts += [
+            f"* {results['date']}; {results['computer']}, which runs the tools **and** all the machines; "
+            f"load when it began: {results['load']}.",
+            f"* airfleet on Python {v['python']}, Fabric {v['fabric']}, Paramiko {v['paramiko']}; "
+            f"pyinfra {v['pyinfra']}; ansible-core {v['ansible']}; {v['ssh']}.",
+            "## Figures",
+            "Wall time of the whole process. In brackets the number of rounds that count. The tools took turns.",
+            "\n".join(table(results["hosts"])),
+            "| aim | came out | met |\n|---|---|---|\n" + "\n".join(aims(results)),
+        ]
+    if first := results.get("bootstrap"):
+        parts += bootstrapped(first)
+    return "\n\n".join([*parts, *TOLD]) + "\n"
+
+
+def bootstrapped(first: dict[str, Any]) -> list[str]:
+    """Return the part about the first bootstrap of a bare machine."""
+    lines = "\n".join(f"| {name} | {seconds} s |" for name, seconds in first["stages"])
+    return [
+        "## The first bootstrap of a bare machine",
+        f"`fab bootstrap` of a fresh Debian machine with every role, `python: system`, on {first['date']} "
+        "(aim: under 180 s with a warm wheel cache), stage by stage as the command itself tells it:",
+        f"| stage | took |\n|---|---:|\n{lines}\n| **in all** | **{first['seconds']:.0f} s** |",
+        f"The next `fab plan` took {first['again_s']:.2f} s and found everything in order.",
+    ]
+
+
+TOLD = (
+    "## What each was told",
+    f"* State: packages {', '.join(state.PACKAGES)}; account `{state.ACCOUNT}`; six unit files of root's, 0644; these six "
+    f"services enabled and running. airfleet itself brings the machines there first. A round in which any tool says "
+    "that it changed something, or does not say that nothing had to be, fails the benchmark.",
+    "* Everybody logs in as `ops` with the same Ed25519 key, sudo without a password, host keys verified against the "
+    "same file, no ssh configuration of the user's.",
+    "* airfleet: `fab plan`'s own path (session, inventory of pydantic models, one look, plan, print) with the resources "
+    "above in place of Airflow's (benchmarks/fabfile.py). Rendering an Airflow configuration is not in it.",
+    "* pyinfra: `pyinfra -y` with four kinds of operations (benchmarks/pyinfra_deploy.py); it connects to all hosts at "
+    "the same time by default.",
+    f"* Ansible: pipelining, ControlPersist=60s (so that rounds within a minute of each other share a connection: "
+    f"nobody else here does), {FORKS} forks, `gather_facts: false`, `state: present` without a cache update, lists where "
+    "modules take lists, loops where they don't (benchmarks/playbook.py). python3-apt is installed before.",
+    "* `ssh HOST true`: one process a host, all at the same time: the floor for anything that logs in.",
+    "* Memory: the largest single process (`wait4`; for ssh the sum), and the peak of all of a tool's processes together "
+    "(proportional set size, sampled in a run that is not timed).",
+    "## How to read it",
+    "* Every tool does what it is made for. pyinfra and Ansible look at one thing after the other, with a round trip or "
+    "several for each; airfleet sends one program that looks at everything. That is the whole difference, and it shrinks "
+    "with fewer resources: for one file on one host all are within seconds of each other.",
+    "* Machines and tools share the cores: at 20 hosts much of everybody's time is the machines' own work. The "
+    "network here has no latency; with some, whoever makes more round trips loses more.",
+    "* Where we are worse: bare `ssh` shows that Python, its imports and Paramiko's key exchange cost more than the "
+    "work. Ansible and pyinfra know thousands of modules and systems; airfleet knows Debian, Ubuntu and Airflow. "
+    "A *first* run is bound by downloads and unpacking, where no tool is six times faster than another.",
+    "## Again",
+    "`make bench` (root, Linux, about ten minutes); `python -m benchmarks --hosts 1,4 --rounds 9 --tools ssh,airfleet "
+    "--keep` for a part of it; `python -m benchmarks --bootstrap` for the first bootstrap of a bare machine. What a run "
+    "does not measure keeps the figures of the run before (`.sandbox/bench/results.json`).",
+)

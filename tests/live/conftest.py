@@ -1,0 +1,211 @@
+"""Booted machines and one installation that the live tests share: `fab bootstrap` is run once, watched all the while."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.fleet import down, up
+from sandbox.machine import boot, destroy, run_in
+from sandbox.site import REPOSITORY, Machine, Site
+
+FAB = Path(sys.executable).with_name("fab")
+ENV = "live"
+SITE_TAG = "l"
+WATCH_S = 0.1
+
+
+@dataclass
+class Installation:
+    """The test machines of one inventory, and the operator's commands against them."""
+
+    site: Site
+    machines: dict[str, Machine]
+    env: str = ENV
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inventory(self) -> Path:
+        return self.site.root / f"inventory.{self.env}.yaml"
+
+    @property
+    def secrets(self) -> Path:
+        return self.site.root / f"secrets.{self.env}.yaml"
+
+    def command(self, *words: str) -> list[str]:
+        return [str(FAB), *words, "--env", self.env]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "AIRFLEET_ROOT": str(self.site.root), **self.environ}
+
+    def fab(self, *words: str, rc: int | None = 0, timeout_s: float = 1500) -> subprocess.CompletedProcess[str]:
+        """Run a command as an operator would; its exit code is checked unless `rc` is None."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=REPOSITORY,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_s,
+        )
+        assert rc is None or done.returncode == rc, f"rc {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command in a session of its own, to be watched or killed."""
+        return subprocess.Popen(
+            self.command(*words),
+            cwd=REPOSITORY,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def on(self, name: str, *argv: str, check: bool = True, stdin: str = "") -> str:
+        """Run something as root on a machine, not over SSH, and return what it printed."""
+        return run_in(name, argv, check=check, stdin=stdin, site=self.site).stdout
+
+    def edit(self, change) -> None:
+        """Change the inventory: `change` gets it as plain values."""
+        value = yaml.safe_load(self.inventory.read_text())
+        change(value)
+        self.inventory.write_text(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
+
+    def secret_values(self) -> dict[str, str]:
+        return yaml.safe_load(self.secrets.read_text())
+
+
+class Watch:
+    """Looks, all the while, whether a secret stands in any process's command line or environment.
+
+    The machines are containers: every process of theirs is seen from here.
+    """
+
+    def __init__(self, values) -> None:
+        self.values = values
+        self.found: set[str] = set()
+        self.samples = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._stop.wait(WATCH_S):
+            words = {name: value.encode() for name, value in self.values().items()}
+            self.samples += 1
+            for process in Path("/proc").glob("[0-9]*"):
+                for what in ("cmdline", "environ"):
+                    try:
+                        text = (process / what).read_bytes()
+                    except OSError:
+                        continue
+                    for name, value in words.items():
+                        if value in text:
+                            self.found.add(f"{name} in {what} of {text[:80]!r}")
+
+
+def wait_for(condition, what, timeout_s=90.0):
+    """Return the first true value of the condition, or fail saying what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain: {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def site():
+    """A site of the tests' own, beside whatever sandbox runs already; images and caches are shared."""
+    root = REPOSITORY / ".sandbox" / "tests"
+    root.mkdir(parents=True, exist_ok=True)
+    made = Site(root=root, state=root / "state", tag=SITE_TAG)
+    down(site=made, say=lambda _: None)
+    yield made
+    if not os.environ.get("AIRFLEET_KEEP"):
+        down(site=made, say=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def bare(site):
+    """Two bare hosts, Debian 12 with every role and Debian 13 as a worker, svc beside them, and nothing on them yet."""
+    machines = dict(up(site=site, say=lambda _: None))
+    machines["af2"] = boot("af2", "trixie", site=site)
+    made = Installation(site, machines)
+    value = yaml.safe_load(site.inventory.read_text())
+    value["environment"] = ENV
+    value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
+    value["hosts"]["af2"] = {"address": machines["af2"].address, "roles": ["worker"]}
+    made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
+    made.secrets.touch(0o600)
+    made.secrets.write_text(site.secrets.read_text())
+    return made
+
+
+@dataclass
+class First:
+    """The first bootstrap: the installation, what it printed, and what was seen meanwhile."""
+
+    installation: Installation
+    output: str
+    seconds: float
+    watch: Watch
+    plan: str
+
+    @property
+    def password(self) -> str:
+        return re.search(r"password: (\S+)", self.output)[1]
+
+
+@pytest.fixture(scope="session")
+def first(bare):
+    """The hosts after their first `fab bootstrap`, with all that was seen of it."""
+    plan = bare.fab("plan", rc=10).stdout
+    began = time.monotonic()
+    watch = Watch(lambda: {n: v for n, v in bare.secret_values().items() if n != "deploy_key"})
+    with watch:
+        done = bare.fab("bootstrap", rc=None)
+    assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+    return First(bare, done.stdout, time.monotonic() - began, watch, plan)
+
+
+@pytest.fixture
+def installation(first):
+    """The installation, in order; a test that breaks something mends it by `fab bootstrap`, as operators do."""
+    return first.installation
+
+
+@pytest.fixture
+def scratch(site, request):
+    """Boots further bare machines for one test and takes them away after it."""
+    made = []
+
+    def make(name, release="bookworm"):
+        machine = boot(name, release, site=site)
+        made.append(name)
+        return machine
+
+    yield make
+    for name in made:
+        destroy(name, site=site)

@@ -129,7 +129,7 @@ class _Run:
         say(f"  web:      {inventory.airflow.base_url}")
         if self.login:
             say(f"  user:     {self.login['username']}")
-            say(f"  password: {self.login['password']}   (shown once; `fab users.reset-password` makes another)")
+            say(f"  password: {self.login['password']}   (shown this once: keep it now)")
 
     def _lint(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Before an airflow.cfg is pushed: does the Airflow that will read it know every setting in it?"""

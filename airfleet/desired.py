@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from airfleet import units, versions
 from airfleet.airflow_cfg import environment
 from airfleet.layout import layout_of, release_target, venv_target
-from airfleet.model import Account, Directory, File, Link, Made, Packages, Resource, Stage, Words
+from airfleet.model import Resource, Stage, Words
+from airfleet.resources import Account, Directory, File, Link, Made, Packages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
 
 def _system(target: Target, host: Host) -> Sequence[Resource]:
     airflow, layout = target.inventory.airflow, layout_of(target.inventory)
-    names = BASE_PACKAGES
+    names: tuple[str, ...] = BASE_PACKAGES
     if airflow.python != "system":
         names += BUILD_PACKAGES
     if "redis" in host.roles:
@@ -155,29 +156,18 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
 
 
 def _code(target: Target) -> Sequence[Resource]:
-    inventory, layout = target.inventory, layout_of(target.inventory)
-    account, dags = inventory.airflow.account, inventory.dags
-    owned = {"owner": account, "group": account}
-    found: list[Resource] = [
-        Directory(layout.dags, mode="0750", **owned),
-        Directory(f"{layout.dags}/releases", mode="0750", **owned),
-    ]
-    found.append(Directory(f"{layout.account_home}/.ssh", mode="0700", **owned))
-    found.append(
-        File(
-            f"{layout.account_home}/.ssh/airfleet_known_hosts",
-            f"{(dags.known_hosts or '').strip()}\n",
-            mode="0600",
-            **owned,
-        )
-    )
-    if dags.needs_key:
-        key = target.secrets.deploy_key.reveal().strip()
-        found.append(
-            File(f"{layout.account_home}/.ssh/airfleet_deploy_key", f"{key}\n", mode="0600", secret=True, **owned)
-        )
+    layout, dags, account = layout_of(target.inventory), target.inventory.dags, target.inventory.airflow.account
     git = git_words(target)
-    found.append(Made("mirror", f"{layout.dags}/mirror.git", {"url": dags.repository}, ask=git, means=git))
+    found: list[Resource] = [
+        Directory(layout.dags, account, account, "0750"),
+        Directory(layout.releases, account, account, "0750"),
+        Directory(layout.ssh, account, account, "0700"),
+        File(layout.git_known_hosts, f"{(dags.known_hosts or '').strip()}\n", account, account, "0600"),
+    ]
+    if dags.needs_key:
+        key = target.secrets.deploy_key.reveal()
+        found.append(File(layout.deploy_key, key, account, account, "0600", secret=True))
+    found.append(Made("mirror", layout.mirror, {"url": dags.repository}, ask=git, means=git))
     return found
 
 
@@ -186,7 +176,7 @@ def _release(target: Target) -> Sequence[Resource]:
     commit = target.release or UNKNOWN_COMMIT
     words: Words = {**git_words(target), "commit": target.release}
     return [
-        Made("release", f"{layout.dags}/releases", {"commit": commit}, ask=words, means=words),
+        Made("release", layout.releases, {"commit": commit}, ask=words, means=words),
         Link(layout.current, release_target(commit), owner=target.inventory.airflow.account),
     ]
 
@@ -194,13 +184,12 @@ def _release(target: Target) -> Sequence[Resource]:
 def git_words(target: Target) -> Words:
     """Return how a host reaches the git server, in the agent's words."""
     layout = layout_of(target.inventory)
-    folder = f"{layout.account_home}/.ssh"
     return {
         "account": target.inventory.airflow.account,
-        "mirror": f"{layout.dags}/mirror.git",
+        "mirror": layout.mirror,
         "ssh": {
-            "key": f"{folder}/airfleet_deploy_key" if target.inventory.dags.needs_key else None,
-            "known_hosts": f"{folder}/airfleet_known_hosts",
+            "key": layout.deploy_key if target.inventory.dags.needs_key else None,
+            "known_hosts": layout.git_known_hosts,
         },
     }
 

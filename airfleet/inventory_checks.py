@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from airfleet.generations import GENERATIONS
 from airfleet.places import nearest
+from airfleet.versions import PYTHONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Problem = tuple["Path", str]
 
 SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for version in generation.versions)
-SUPPORTED_PYTHONS: Final = {"2.11.2": ("3.9", "3.10", "3.11", "3.12")}
+SUPPORTED_PYTHONS: Final = PYTHONS
 _NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")

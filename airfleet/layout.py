@@ -82,6 +82,31 @@ class Layout:
         return f"{self.account_home}/dags"
 
     @property
+    def mirror(self) -> str:
+        """The bare mirror of the DAG repository."""
+        return f"{self.dags}/mirror.git"
+
+    @property
+    def releases(self) -> str:
+        """A tree for each deployed commit."""
+        return f"{self.dags}/releases"
+
+    @property
+    def ssh(self) -> str:
+        """The account's folder of keys."""
+        return f"{self.account_home}/.ssh"
+
+    @property
+    def deploy_key(self) -> str:
+        """The private key that reads the DAG repository."""
+        return f"{self.ssh}/airfleet_deploy_key"
+
+    @property
+    def git_known_hosts(self) -> str:
+        """The host keys of the git server."""
+        return f"{self.ssh}/airfleet_known_hosts"
+
+    @property
     def current(self) -> str:
         """The link to the release in use."""
         return f"{self.dags}/current"

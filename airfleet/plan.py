@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airfleet.model import Change, Facts, File, Resource, Stage
+from airfleet.model import Change, Facts, Resource, Stage
+from airfleet.resources import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from airfleet import airflow_cfg, layout
 from airfleet.generations import PRIVILEGED_PORTS, Service, generation_of
-from airfleet.model import Directory, File, Unit, digest
 from airfleet.redis_conf import render_redis_conf
+from airfleet.resources import Directory, File, Unit, digest
 from airfleet.templates import fill
 
 if TYPE_CHECKING:

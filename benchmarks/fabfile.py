@@ -16,7 +16,8 @@ ROOT_VARIABLE = "AIRFLEET_BENCH_ROOT"
 
 def stages() -> tuple[Stage, ...]:
     """The desired state in airfleet's words."""
-    from airfleet.model import Account, File, Packages, Stage, Unit
+    from airfleet.model import Stage
+    from airfleet.resources import Account, File, Packages, Unit
     from benchmarks import state
 
     files = [File(state.unit_path(service), state.unit_text(service)) for service in state.SERVICES]
@@ -47,7 +48,8 @@ def plan(c: Any) -> None:
 def bring(c: Any) -> None:
     """Bring the hosts to the state, with the package that Ansible's apt module wants of a host beside it."""
     from airfleet import rollout, session
-    from airfleet.model import Packages, Stage
+    from airfleet.model import Stage
+    from airfleet.resources import Packages
     from tasks.screen import Screen
 
     wanted = (Stage("for Ansible", (Packages(("python3-apt",), title="for Ansible"),)), *stages())

@@ -12,9 +12,8 @@ from airfleet.plan import describe, diff
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airfleet.model import Change, Key
+    from airfleet.model import Change, Key, Outcome
     from airfleet.plan import Plan
-    from airfleet.remote import Outcome
 
 QUIET_S = 15
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}

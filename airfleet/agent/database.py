@@ -10,6 +10,14 @@ PROGRAM = "inside_postgres"
 MIGRATE_S = 1800
 HEAD = "head"
 THERE = "there"
+FAILURES = (
+    # What the airflow command prints, what it means (or as printed), what to do.
+    (r"violates unique constraint .*email", "another user has the same e-mail address", "set admin.email to another one"),
+    (r".* is not a valid role.*", "", "choose one of these roles"),
+    (r"password authentication failed", "the database refused the password", "look at the secret database_password"),
+    (r"permission denied for .*", "", "let the database belong to Airflow's role: ALTER DATABASE … OWNER TO"),
+    (r"could not connect to server|Connection refused", "the database cannot be reached", "is it running?"),
+)
 _looked = {}
 
 
@@ -104,7 +112,7 @@ def make_admin(username, seen, want, means, tell):
             f"Airflow did not say no, but user {username} is {state['role'] if state else 'not there'}",
             kind="database",
             remedy="read what it printed; another user may have the same e-mail address, or the role may not exist",
-            tail=run.tail(text.replace(told["reveal"]["password"], "…") if told else text),
+            tail=_masked(run.tail(text), told["reveal"]["password"] if told else ""),
         )
     return told
 
@@ -114,7 +122,16 @@ def _airflow(means, words, *, stdin="", secret="", timeout_s=300, tell=None):
     try:
         return run.run(argv, user=means["account"], env=means["env"], stdin=stdin, timeout_s=timeout_s, tell=tell)
     except run.Refused as e:
-        text = e.tail.replace(secret, "…") if secret else e.tail
-        last = [line for line in text.splitlines() if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
-        what = f"`airflow {' '.join(words[:2])}` failed" + (f": {last[-1]}" if last else "")
-        raise run.Refused(what, kind=e.kind, remedy="read the lines below", tail=text) from e
+        what, remedy = f"`airflow {' '.join(words[:2])}` failed", "read the lines below"
+        for sign, meaning, cure in FAILURES:
+            found = re.search(sign, e.tail)
+            if found:
+                what, remedy = f"{what}: {meaning or found.group()}", cure
+                break
+        raise run.Refused(what, kind=e.kind, remedy=remedy, tail=_masked(e.tail, secret)) from e
+
+
+def _masked(text, secret):
+    """Return the text without the password, and without the lines in which SQLAlchemy prints its hash."""
+    lines = (text.replace(secret, "…") if secret else text).splitlines()
+    return "\n".join("[parameters: …]" if "[parameters:" in line or "scrypt:" in line else line for line in lines)

@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError
 
 REPLY_S = 2
 BUSY_AFTER_S = 5
+CANARY_S = 10  # at least, however long another node let us wait for its queues
 QUEUE = "airfleet.canary."
 TASK = "celery.accumulate"  # comes with Celery, needs nothing, returns its arguments
 
@@ -90,6 +91,7 @@ def consuming(app, wanted, deadline, tell):
 def canaries(app, names, deadline, tell):
     """Let each node run a task of its own, sent through a queue that only it consumes; return {name: {"ok", "says"}}."""
     sent, nodes = {}, {}
+    deadline = max(deadline, time.monotonic() + CANARY_S)
     try:
         for name in names:
             app.control.add_consumer(QUEUE + name, destination=[name], reply=True, timeout=REPLY_S, limit=1)
@@ -145,5 +147,7 @@ def _clean(app, sent):
         with contextlib.suppress(OSError, KombuError):
             app.control.cancel_consumer(QUEUE + name, destination=[name], reply=True, timeout=REPLY_S, limit=1)
             with app.connection_for_write() as connection:
-                connection.default_channel.queue_delete(QUEUE + name)
+                queue = app.amqp.queues[QUEUE + name](connection.default_channel)
+                queue.declare()  # a connection deletes only what it knows
+                queue.delete()
             result.forget()

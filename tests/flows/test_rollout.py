@@ -3,7 +3,8 @@
 import pytest
 
 from airfleet.errors import ApplyFailed, GateRefused
-from airfleet.model import Directory, Stage, Unit
+from airfleet.model import Stage
+from airfleet.resources import Directory, Unit
 from airfleet.rollout import Hooks, converge, look
 
 DIR = Directory("/a")

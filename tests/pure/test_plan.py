@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airfleet.model import Directory, Facts, File, Link, Packages, Seen, Stage, Unit
+from airfleet.model import Facts, Seen, Stage
 from airfleet.plan import _lines, describe, diff, differing, make_plan
+from airfleet.resources import Directory, File, Link, Packages, Unit
 
 
 def change_of(resource, state, detail=None):

@@ -13,7 +13,7 @@ from test_airflow_cfg import SHIPPED, Given, changed, two_hosts
 
 from airfleet import inventory, units
 from airfleet.generations import AIRFLOW_2
-from airfleet.model import digest
+from airfleet.resources import digest
 
 DATA = Path(__file__).parent / "data"
 LINKS = {"/home/airflow/.pyenv/versions/.venv": "airflow-abcd", "/home/airflow/dags/current": "releases/c0ffee"}

@@ -117,7 +117,7 @@ class _Run:
 
     def _probe(self, stage: str, hosts: Sequence[str]) -> None:
         fleet = self.fleet
-        found = probes.probes_of(stage, fleet.inventory, fleet.secrets, hosts, self.login)
+        found = probes.probes_of(stage, probes.Known(fleet.inventory, fleet.secrets, self.login), hosts)
         if found:
             probes.ask(fleet.hosts, found, self.screen.probed, parallel=fleet.inventory.ssh.parallel)
 

@@ -199,20 +199,26 @@ def database_host(inventory: Inventory) -> str:
     return next(name for name, host in inventory.hosts.items() if "scheduler" in host.roles)
 
 
+def dsn(inventory: Inventory, secrets: Secrets) -> Words:
+    """Return how Airflow's own role reaches its database, in the agent's words."""
+    database = inventory.database
+    return {
+        "host": database.host,
+        "port": database.port,
+        "name": database.name,
+        "user": database.user,
+        "password": secrets.database_password.reveal(),
+        "sslmode": database.sslmode,
+    }
+
+
 def _database(target: Target, host: Host) -> Sequence[Resource]:
-    inventory, layout, database = target.inventory, layout_of(target.inventory), target.inventory.database
+    inventory = target.inventory
     if host.name != database_host(inventory):
         return []
     words: Words = {
-        "dsn": {
-            "host": database.host,
-            "port": database.port,
-            "name": database.name,
-            "user": database.user,
-            "password": target.secrets.database_password.reveal(),
-            "sslmode": database.sslmode,
-        },
-        "venv": layout.venv,
+        "dsn": dsn(inventory, target.secrets),
+        "venv": layout_of(inventory).venv,
         "account": inventory.airflow.account,
         "env": dict(environment(inventory)),
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.redis_conf import redis_address
 from airfleet.rollout import on_each
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from airfleet.remote import Host
     from airfleet.secrets import Secrets
 
-TIMEOUT_S = 120
+TIMEOUT_S = 180  # a web server on two busy cores takes 50 s from its start to its first page
+QUICK_S = 30
 
 
 @dataclass(frozen=True)
@@ -31,22 +34,19 @@ class Probe:
     words: Words
 
 
-def probes_of(
-    stage: str, inventory: Inventory, secrets: Secrets, hosts: Sequence[str], login: Words | None
-) -> list[Probe]:
-    """Return what to ask these hosts after this stage. `login` is the new user whose login is to be tried."""
-    make = {
-        "redis": _redis,
-        "database": _database,
-        "scheduler": _scheduler,
-        "web": _web,
-        "workers": _workers,
-        "flower": _flower,
-    }
-    if stage not in make:
-        return []
-    found = [make[stage](inventory, secrets, name, login) for name in hosts]
-    return [probe for probes in found for probe in probes]
+@dataclass(frozen=True)
+class Known:
+    """What the questions are made from; `login` is the new user whose login is to be tried, if there is one."""
+
+    inventory: Inventory
+    secrets: Secrets
+    login: Words | None = None
+
+
+def probes_of(stage: str, known: Known, hosts: Sequence[str]) -> list[Probe]:
+    """Return what to ask these hosts after this stage."""
+    make = MAKERS.get(stage)
+    return [probe for name in hosts for probe in make(known, name)] if make else []
 
 
 def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str], None], *, parallel: int) -> None:
@@ -71,82 +71,62 @@ def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str],
     on_each(concerned, work, parallel=parallel)
 
 
-def dsn(inventory: Inventory, secrets: Secrets) -> Words:
-    """Return how Airflow's own role reaches its database."""
-    database = inventory.database
+def _with_venv(known: Known) -> Words:
+    layout, account = layout_of(known.inventory), known.inventory.airflow.account
     return {
-        "host": database.host,
-        "port": database.port,
-        "name": database.name,
-        "user": database.user,
-        "password": secrets.database_password.reveal(),
-        "sslmode": database.sslmode,
-    }
-
-
-def redis_address(inventory: Inventory) -> str:
-    """Return where the hosts reach Redis."""
-    return inventory.redis.bind
-
-
-def _with_venv(inventory: Inventory, secrets: Secrets) -> Words:
-    layout = layout_of(inventory)
-    return {
-        "dsn": dsn(inventory, secrets),
+        "dsn": dsn(known.inventory, known.secrets),
         "venv": layout.venv,
-        "account": inventory.airflow.account,
+        "account": account,
         "timeout_s": TIMEOUT_S,
     }
 
 
-def _redis(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    if "redis" not in inventory.hosts[name].roles:
+def _redis(known: Known, name: str) -> list[Probe]:
+    if "redis" not in known.inventory.hosts[name].roles:
         return []
     words: Words = {
-        "host": redis_address(inventory),
-        "port": inventory.redis.port,
-        "password": secrets.redis_password.reveal(),
-        "timeout_s": 30,
+        "host": redis_address(known.inventory),
+        "port": known.inventory.redis.port,
+        "password": known.secrets.redis_password.reveal(),
+        "timeout_s": QUICK_S,
     }
     return [Probe(name, "probe_redis", "redis-server.service", words)]
 
 
-def _database(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    return [Probe(name, "probe_database", "airflow-scheduler.service", _with_venv(inventory, secrets))]
+def _database(known: Known, name: str) -> list[Probe]:
+    return [Probe(name, "probe_database", "airflow-scheduler.service", _with_venv(known))]
 
 
-def _scheduler(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    roles = inventory.hosts[name].roles
-    found = []
-    for role in ("scheduler", "triggerer"):
-        if role in roles:
-            words = {**_with_venv(inventory, secrets), "job": role}
-            found.append(Probe(name, "probe_scheduler", f"airflow-{role}.service", words))
-    return found
+def _scheduler(known: Known, name: str) -> list[Probe]:
+    roles = known.inventory.hosts[name].roles
+    return [
+        Probe(name, "probe_scheduler", f"airflow-{role}.service", {**_with_venv(known), "job": role})
+        for role in ("scheduler", "triggerer")
+        if role in roles
+    ]
 
 
-def _web(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    if "webserver" not in inventory.hosts[name].roles:
+def _web(known: Known, name: str) -> list[Probe]:
+    if "webserver" not in known.inventory.hosts[name].roles:
         return []
-    health = generation_of(inventory.airflow.version).health
+    health = generation_of(known.inventory.airflow.version).health
     words: Words = {
-        "base": f"http://127.0.0.1:{inventory.airflow.web_port}",
+        "base": f"http://127.0.0.1:{known.inventory.airflow.web_port}",
         "health_path": health.web_path,
         "login_path": health.login_path,
         "timeout_s": TIMEOUT_S,
-        **(login or {}),
+        **(known.login or {}),
     }
     return [Probe(name, "probe_web", "airflow-webserver.service", words)]
 
 
-def _workers(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    host = inventory.hosts[name]
+def _workers(known: Known, name: str) -> list[Probe]:
+    host, layout = known.inventory.hosts[name], layout_of(known.inventory)
     if "worker" not in host.roles:
         return []
-    layout = layout_of(inventory)
     words: Words = {
         "venv": layout.venv,
-        "account": inventory.airflow.account,
+        "account": known.inventory.airflow.account,
         "config": layout.config,
         "home": layout.home,
         "instances": host.celery.instances,
@@ -156,13 +136,24 @@ def _workers(inventory: Inventory, secrets: Secrets, name: str, login: Words | N
     return [Probe(name, "probe_workers", "airflow-worker@1.service", words)]
 
 
-def _flower(inventory: Inventory, secrets: Secrets, name: str, login: Words | None) -> list[Probe]:
-    if "flower" not in inventory.hosts[name].roles:
+def _flower(known: Known, name: str) -> list[Probe]:
+    if "flower" not in known.inventory.hosts[name].roles:
         return []
+    flower = known.inventory.flower
     words: Words = {
-        "url": f"http://{inventory.flower.bind}:{inventory.flower.port}/",
-        "username": inventory.flower.user,
-        "password": secrets.flower_password.reveal(),
+        "url": f"http://{flower.bind}:{flower.port}/",
+        "username": flower.user,
+        "password": known.secrets.flower_password.reveal(),
         "timeout_s": TIMEOUT_S,
     }
     return [Probe(name, "probe_flower", "airflow-flower.service", words)]
+
+
+MAKERS: Mapping[str, Callable[[Known, str], list[Probe]]] = {
+    "redis": _redis,
+    "database": _database,
+    "scheduler": _scheduler,
+    "web": _web,
+    "workers": _workers,
+    "flower": _flower,
+}

@@ -8,31 +8,36 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import paramiko
 
 from airfleet import bundle
+from airfleet.address import Address, connect
 from airfleet.errors import (
     ApplyFailed,
     FleetError,
     GateRefused,
     HostChanged,
-    HostKeyRefused,
     HostUnreachable,
     NotHealthy,
 )
 from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
-from airfleet.transport import VerifiedConnection, make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+
+    from airfleet.transport import VerifiedConnection
 
 PING_S = 10
+LOSSES = (OSError, EOFError, paramiko.SSHException)
 LOST = 70  # the agent's exit status when it has not heard from us
-CLASSES: dict[str, type[FleetError]] = {"changed": HostChanged, "room": GateRefused, "refused": GateRefused, "database": NotHealthy}
+CLASSES: dict[str, type[FleetError]] = {
+    "changed": HostChanged,
+    "room": GateRefused,
+    "refused": GateRefused,
+    "database": NotHealthy,
+}
 PYTHON = ["python3", "-I", "-S", "-c", bundle.LOADER]  # -S: no .pth file of the host's, and 4 ms
 
 
@@ -42,7 +47,7 @@ class Host(Protocol):
     name: str
 
     def open(self) -> object:
-        """Connect, if that has not been done; raises HostUnreachable or HostKeyRefused."""
+        """Connect and start an agent that waits for the first request; raises HostUnreachable or HostKeyRefused."""
 
     def look(self, resources: Sequence[Resource]) -> Facts:
         """Return what is, for exactly these resources, in one round trip."""
@@ -60,20 +65,6 @@ class Host(Protocol):
         """End every conversation with the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a host is and how to get in; `user` and `port` None leave it to the ssh config."""
-
-    host: str
-    user: str | None
-    port: int | None
-    identity: Path | None
-    ssh_config: Path | None
-    known_hosts: Path
-    proxy_jump: str | None
-    connect_timeout_s: int
-
-
 class SshHost:
     """A host behind a real sshd."""
 
@@ -83,22 +74,16 @@ class SshHost:
         self._ask_password = ask_password
         self._sudo_password: str | None = None
         self._connection: VerifiedConnection | None = None
+        self._waiting: paramiko.Channel | None = None
         self._lock: paramiko.Channel | None = None
         self._opening = threading.Lock()
         self._failure: FleetError | None = None
 
-    def open(self) -> VerifiedConnection:
-        """Return the connection, made at the first call; what kept it from being made is raised at each."""
+    def open(self) -> None:
+        """Connect and start an agent that waits for the first request: its start then costs nobody any time."""
         with self._opening:
-            if self._failure:
-                raise self._failure
-            if self._connection is None:
-                try:
-                    self._connection = self._connect()
-                except FleetError as e:
-                    self._failure = e
-                    raise
-            return self._connection
+            if self._waiting is None:
+                self._waiting = self._start()
 
     def look(self, resources: Sequence[Resource]) -> Facts:
         """Return what is, for exactly these resources, in one round trip."""
@@ -177,60 +162,42 @@ class SshHost:
         self._drop_lock()
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._waiting = None
 
     def _drop_lock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def _connect(self) -> VerifiedConnection:
-        a = self._address
-        options: dict[str, Any] = {"banner_timeout": a.connect_timeout_s, "auth_timeout": 2 * a.connect_timeout_s}
-        if a.identity is not None:
-            options |= {"key_filename": [str(a.identity)], "allow_agent": False, "look_for_keys": False}
-        gateway = None
-        config = make_config(a.ssh_config)
-        if a.proxy_jump:
-            gateway = VerifiedConnection(a.proxy_jump, config=config, connect_kwargs=options).trusting(a.known_hosts)
-        connection = VerifiedConnection(
-            a.host,
-            user=a.user,
-            port=a.port,
-            config=config,
-            gateway=gateway,
-            connect_timeout=a.connect_timeout_s,
-            connect_kwargs=options,
-        ).trusting(a.known_hosts)
-        where = f"{connection.user}@{connection.host}:{connection.port}"
+    def _connected(self) -> VerifiedConnection:
+        """Return the connection, made at the first call; what kept it from being made is raised at each."""
+        if self._failure:
+            raise self._failure
+        if self._connection is None:
+            try:
+                self._connection = connect(self.name, self._address)
+            except FleetError as e:
+                self._failure = e
+                raise
+        return self._connection
+
+    def _agent(self) -> paramiko.Channel:
+        """Return the channel of an agent that waits for a request: the one that was started early, or a new one."""
+        with self._opening:
+            waiting, self._waiting = self._waiting, None
+            return waiting or self._start()
+
+    def _start(self) -> paramiko.Channel:
+        connection = self._connected()
+        command, before = self._command(str(connection.user))
         try:
-            connection.open()
-        except paramiko.BadHostKeyException as e:
-            raise HostKeyRefused(
-                f"the host key of {where} is not the one that is trusted: it shows {e.key.fingerprint}",
-                place=self.name,
-                remedy=f"find out why before anything else; a rebuilt host: replace its line in {a.known_hosts}",
-                state="no command was sent to it",
-            ) from e
-        except paramiko.AuthenticationException as e:
-            raise HostUnreachable(
-                f"{where} refuses the login: {e}", place=self.name, remedy="check ssh.user and ssh.identity"
-            ) from e
-        except paramiko.SSHException as e:
-            if "not found in known_hosts" in str(e):
-                raise HostKeyRefused(
-                    f"the host key of {where} is unknown",
-                    place=self.name,
-                    remedy=f"compare it by another way, then add it to {a.known_hosts} (ssh-keyscan prints it)",
-                    state="no command was sent to it",
-                ) from e
-            raise HostUnreachable(f"no SSH with {where}: {e}", place=self.name, remedy="is sshd well there?") from e
-        except (OSError, EOFError) as e:
-            reason = "no answer in time" if isinstance(e, TimeoutError) else (str(e) or type(e).__name__)
-            raise HostUnreachable(
-                f"{where} is not reachable: {reason}", place=self.name, remedy="is it up, and the address right?"
-            ) from e
-        return connection
+            channel = connection.transport.open_session(timeout=30)
+            channel.exec_command(command)
+            with suppress(OSError):  # it ended without reading: whoever asks it learns why
+                channel.sendall(before + bundle.program())
+        except LOSSES as e:
+            raise self._lost(e) from e
+        return channel  # type: ignore[no-any-return]
 
     def _command(self, user: str) -> tuple[str, bytes]:
         """Return the command line and what goes before the program on stdin."""
@@ -242,13 +209,10 @@ class SshHost:
 
     def _converse(self, words: Words, *, keep: bool = False) -> Iterator[Any]:
         """Send a request to a fresh agent and yield its answers; raise if it does not come to its end."""
-        connection = self.open()
-        command, before = self._command(str(connection.user))
+        channel = self._agent()
         try:
-            channel = connection.transport.open_session(timeout=30)
-            channel.exec_command(command)
             with suppress(OSError):  # it ended without reading: what it said on stderr, below, tells why
-                channel.sendall(before + bundle.program() + bundle.request(words))
+                channel.sendall(bundle.request(words))
             if keep:
                 self._lock = channel
             ended = answered = False
@@ -261,10 +225,8 @@ class SshHost:
             if not keep:
                 status = channel.recv_exit_status()
                 channel.close()
-        except (OSError, EOFError, paramiko.SSHException) as e:
-            raise HostUnreachable(
-                f"the connection was lost: {str(e) or type(e).__name__}", place=self.name, remedy="run it again"
-            ) from e
+        except LOSSES as e:
+            raise self._lost(e) from e
         if ended or keep:
             return
         text = errors.decode(errors="replace").strip()
@@ -273,6 +235,11 @@ class SshHost:
             yield from self._converse(words)
             return
         raise self._no_agent(status, text)
+
+    def _lost(self, error: Exception) -> FleetError:
+        return HostUnreachable(
+            f"the connection was lost: {str(error) or type(error).__name__}", place=self.name, remedy="run it again"
+        )
 
     def _no_agent(self, status: int, text: str) -> FleetError:
         """Return why no agent answered, from what the shell or sudo said."""

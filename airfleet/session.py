@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airfleet import bundle, rollout
 from airfleet import inventory as inventories
-from airfleet import rollout
 from airfleet import secrets as secret_store
+from airfleet.address import Address
 from airfleet.errors import FleetError, HostUnreachable, LockHeld, UsageError
-from airfleet.remote import Address, SshHost, local_user
+from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,9 +43,13 @@ class Fleet:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def connect(self) -> None:
-        """Begin to connect to every host, in the background: what there is to compute meanwhile costs no time."""
+        """Begin to connect to every host, in the background: what there is to compute meanwhile costs no time.
+
+        At the end an agent waits on each for the first request.
+        """
         for host in list(self.hosts.values())[: self.inventory.ssh.parallel]:
             threading.Thread(target=_begin, args=(host,), daemon=True).start()
+        bundle.program()  # packed while the hosts answer
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""

@@ -16,6 +16,7 @@ from fabric import Config, Connection
 if TYPE_CHECKING:
     from pathlib import Path
 
+SSH_PORT = 22
 KEEPALIVE_S = 10
 DEAD_AFTER_S = 40
 
@@ -39,9 +40,9 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
         keys.clear()
         named = str(self.ssh_config.get("userknownhostsfile", "")).split()
         for path in [str(self.known_hosts), *map(os.path.expanduser, named)]:
-            if os.path.exists(path):
+            with contextlib.suppress(FileNotFoundError):
                 keys.load(path)
-        name = self.host if self.port == 22 else f"[{self.host}]:{self.port}"
+        name = self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
         alias = self.ssh_config.get("hostkeyalias")
         for kind, key in (keys.lookup(alias) or {}).items() if alias else ():
             keys.add(name, kind, key)
@@ -52,7 +53,7 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
                 gateway.host, user=gateway.user, port=gateway.port, config=gateway.config, gateway=gateway.gateway
             )
             self.gateway = jump.trusting(self.known_hosts)
-        self.connect_kwargs["transport_factory"] = prompt_transport
+        self.connect_kwargs = {**self.connect_kwargs, "transport_factory": prompt_transport}
         result = super().open()
         self.transport.set_keepalive(KEEPALIVE_S)
         return result
@@ -69,7 +70,7 @@ class ProxySocket:
 
     def __init__(self, command: str) -> None:
         ours, theirs = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
         self._process = subprocess.Popen(
             shlex.split(command),
             stdin=theirs.fileno(),

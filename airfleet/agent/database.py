@@ -93,6 +93,7 @@ def look_admin(username, ask):
 def make_admin(username, seen, want, means, tell):
     """Create the user with a fresh password, or give the role to one who is there; the password is told once."""
     _looked.clear()
+    means = {**means, "role": want["role"]}
     seen, _ = look_admin(username, means)
     told = {}
     if seen is None:

@@ -73,7 +73,7 @@ def make_venv(path, seen, want, means, tell):
     owned.make_folder(work, account)
     try:
         programs = uv.Uv(means["uv"], account, path, work, means.get("cache"), tell)
-        if seen and seen["digest"] == want["digest"] and _put_back(path, programs, tell):
+        if seen and seen["digest"] == want["digest"] and inside.there(path) and _put_back(path, programs, tell):
             return {"how": "put back"}
         return _make(path, programs, want, means)
     finally:

@@ -17,7 +17,7 @@ FLOORS = {
         *("inventory_reference", "layout", "lint", "masking", "patterns", "places", "plan", "redis_conf", "sections"),
         *("secrets", "secrets_file", "templates", "units", "versions"),
     },
-    2: {"agent", "bundle", "remote", "transport"},
+    2: {"address", "agent", "bundle", "remote", "transport"},
     3: {"bootstrap", "gates", "probes", "rollout", "session"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -32,8 +32,8 @@ class Screen(rollout.Report, Protocol):
     def say(self, text: str, style: str = "") -> None:
         """Print one line."""
 
-    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str]) -> None:
-        """Print what would change."""
+    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str], *, whole: bool) -> None:
+        """Print what would change; `whole` with every line of it."""
 
     def probed(self, says: str) -> None:
         """Say what a probe saw."""
@@ -53,7 +53,7 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen) -> None:
                 "green",
             )
             return
-        screen.plans(plans, fleet.secrets.mask)
+        screen.plans(plans, fleet.secrets.mask, whole=dry_run)
         if dry_run:
             raise ChangesPending(
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airfleet.inventory import Host, Inventory
     from airfleet.secrets import Secrets
 
-UV_VERSION = "0.9.11"
+UV_VERSION = "0.13.9"
 NEEDED_MB = 4096
 NO_END = "9999"
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 CONTEXT_LINES = 2
-LONGEST_DIFF = 120
 NO_NEWLINE = "\\ No newline at end of file"
 SENSITIVE = re.compile(
     r"(?i)^([+\- ]\s*(?:export )?[\w.-]*"
@@ -95,11 +94,11 @@ def _words(change: Change) -> Iterator[str]:
             yield f"{name} {have} → {want}"
 
 
-def diff(change: Change, mask: Callable[[str], str]) -> list[str]:
+def diff(change: Change, mask: Callable[[str], str], longest: int = 120) -> list[str]:
     """Return the unified diff of a file's text, without its header; `mask` hides the secrets that are known.
 
     In a file that holds secrets, the value of every line whose name sounds like one is hidden as well: what was
-    there before may be a secret that nobody knows any more. A diff of more than 120 lines is cut, and says so.
+    there before may be a secret that nobody knows any more. A diff of more lines than `longest` is cut, and says so.
     """
     resource = change.resource
     if not isinstance(resource, File) or not any(name == "sha256" for name, _, _ in change.differing):
@@ -107,8 +106,8 @@ def diff(change: Change, mask: Callable[[str], str]) -> list[str]:
     before = _lines(str(change.seen.detail.get("text", "")))
     after = _lines(resource.text)
     lines = list(difflib.unified_diff(before, after, lineterm="", n=CONTEXT_LINES))[2:]
-    if len(lines) > LONGEST_DIFF:
-        lines = [*lines[:LONGEST_DIFF], f"… and {len(lines) - LONGEST_DIFF} more lines"]
+    if len(lines) > longest:
+        lines = [*lines[:longest], f"… and {len(lines) - longest} more lines"]
     if resource.secret:
         lines = [SENSITIVE.sub(r"\1<secret>", mask(line)) for line in lines]
     return [mask(line) for line in lines]

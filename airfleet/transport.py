@@ -27,6 +27,9 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
     Honours the ssh config's UserKnownHostsFile, HostKeyAlias, ProxyJump and ProxyCommand.
     """
 
+    gateway: Any
+    connect_kwargs: Any
+
     def trusting(self, known_hosts: Path) -> VerifiedConnection:
         """Name the file of host keys that are trusted; returns itself."""
         self.known_hosts = known_hosts

@@ -30,7 +30,7 @@ def stages() -> tuple[Stage, ...]:
 def plan(c: Any) -> None:
     """Look, compare, and print what would change."""
     from airfleet import session
-    from airfleet.plan import make_plan
+    from airfleet.plan import describe, make_plan
     from tasks.screen import Screen
 
     screen = Screen()
@@ -38,10 +38,11 @@ def plan(c: Any) -> None:
         fleet.connect()
         wanted = stages()
         facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
-        plans = [make_plan(name, wanted, facts[name]) for name in fleet.hosts]
-        screen.plans(plans, fleet.secrets.mask)
-        changes = sum(len(each.changes) for each in plans)
-        screen.say(f"{sum(len(each.seen) for each in facts.values())} resources on {len(plans)} hosts: {changes} changes")
+        changes = [change for name in fleet.hosts for change in make_plan(name, wanted, facts[name]).changes]
+        for change in changes:
+            screen.say(describe(change))
+        looked_at = sum(len(each.seen) for each in facts.values())
+        screen.say(f"{looked_at} resources on {len(facts)} hosts: {len(changes)} changes")
 
 
 @command(help={})

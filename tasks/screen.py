@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airfleet.plan import Plan
 
 QUIET_S = 15
+LONG, SHORT = 120, 20
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
 
@@ -40,8 +41,8 @@ class Screen:
             else:
                 print(text, flush=True)
 
-    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str]) -> None:
-        """Print what would change on each host, stage by stage."""
+    def plans(self, plans: Sequence[Plan], mask: Callable[[str], str], *, whole: bool) -> None:
+        """Print what would change on each host, stage by stage; `whole` shows long diffs, and those of new files."""
         for plan in plans:
             if not plan:
                 continue
@@ -52,7 +53,9 @@ class Screen:
                 for change in stage.changes:
                     line = describe(change)
                     self.say(f"    {line}", COLOURS.get(line[0], ""))
-                    for text in diff(change, mask):
+                    if change.seen.state is None and not whole:
+                        continue
+                    for text in diff(change, mask, LONG if whole else SHORT):
                         self.say(f"        {text}", COLOURS.get(text[:1], ""))
 
     def stage(self, name: str, changes: Mapping[str, Sequence[Change]]) -> None:

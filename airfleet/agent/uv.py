@@ -193,7 +193,7 @@ def named(error):
 
 
 def _constraints(error, url):
-    missing = "Caused by" not in error.tail  # of a page that is not there, uv says no more than that
+    missing = not re.search(r"[Cc]aused? ?(by)?:", error.tail)  # of a page that is not there, uv says no more than that
     return run.Refused(
         f"there are no constraints at {url}" if missing else f"the constraints cannot be fetched from {url}",
         kind="missing" if missing else "unreachable",

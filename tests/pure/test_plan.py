@@ -87,7 +87,7 @@ def test_a_diff_tells_the_whole_truth(before, after):
     file = File("/f", new)
     if old == new:
         return
-    lines = diff(change_of(file, {"sha256": "other"}, {"text": old}), same)
+    lines = diff(change_of(file, {"sha256": "other"}, {"text": old}), same, 10_000)
     added = sorted(line[1:] for line in lines if line[:1] == "+")
     removed = sorted(line[1:] for line in lines if line[:1] == "-")
     rest_old, rest_new = _lines(old), _lines(new)

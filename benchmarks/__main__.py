@@ -1,10 +1,10 @@
-"""`python -m benchmarks` (`make bench`): boot machines, bring them into order, time every tool on them, write the page."""
+"""`python -m benchmarks` (`make bench`): boot machines, time every tool on them, write the page."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
+import datetime as dt
 import os
 import sys
 from pathlib import Path
@@ -32,10 +32,7 @@ def main() -> int:
     options = _options()
     site = Site()
     try:
-        if options.bootstrap:
-            results = {"bootstrap": firstrun.measure(site, say)}
-        else:
-            results = compare(site, options)
+        results = {"bootstrap": firstrun.measure(say)} if options.bootstrap else compare(site, options)
     except (BenchmarkFailed, FleetError) as e:
         print(f"benchmark failed: {e}", file=sys.stderr)
         return 1
@@ -50,7 +47,7 @@ def _options() -> Any:
     parser.add_argument("--rounds", type=int, default=0, help=f"counted rounds (default 7; from {MANY} hosts on 3)")
     parser.add_argument("--tools", default=",".join(NAMES), help="which of them, comma separated")
     parser.add_argument("--keep", action="store_true", help="leave the machines running for the next time")
-    parser.add_argument("--bootstrap", action="store_true", help="time only the first `fab bootstrap` of a bare machine")
+    parser.add_argument("--bootstrap", action="store_true", help="time only a first `fab bootstrap`")
     options = parser.parse_args()
     options.hosts = sorted({int(word) for word in options.hosts.split(",")})
     options.tools = options.tools.split(",")
@@ -85,7 +82,7 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
         if not options.keep:
             machines.destroy(site, most)
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "computer": computer(),
         "load": f"{load:.1f}",
         "versions": tools.versions(),
@@ -100,13 +97,15 @@ def interleaved(chosen: Sequence[Tool], hosts: int, rounds: int) -> dict[str, Fi
     for tool in chosen:
         tool.check(measure.run(tool.commands, tool.env, REPOSITORY).output, hosts)
         memory[tool.name] = measure.peak_of_all_kib(tool.commands, tool.env, REPOSITORY)
+    quiet = []
     for number in range(1, rounds + 1):
+        quiet.append(measure.wait_for_quiet())
         for tool in chosen:
             done = measure.run(tool.commands, tool.env, REPOSITORY)
             tool.check(done.output, hosts)
             runs[tool.name].append(done)
         times = ", ".join(f"{name} {each[-1].seconds:.2f} s" for name, each in runs.items())
-        say(f"{hosts} hosts, round {number} of {rounds}: {times}")
+        say(f"{hosts} hosts, round {number} of {rounds} ({quiet[-1]:.0%} idle before): {times}")
     return {name: measure.figures(each, memory[name]) for name, each in runs.items()}
 
 

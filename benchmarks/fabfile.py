@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.door import command
 
 if TYPE_CHECKING:
     from airfleet.model import Stage
-
-ROOT_VARIABLE = "AIRFLEET_BENCH_ROOT"
 
 
 def stages() -> tuple[Stage, ...]:
@@ -34,7 +30,7 @@ def plan(c: Any) -> None:
     from tasks.screen import Screen
 
     screen = Screen()
-    with session.opened("", root=_root(), doing="benchmark", make_secrets=True) as fleet:
+    with session.opened("", doing="benchmark", make_secrets=True) as fleet:
         fleet.connect()
         wanted = stages()
         facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
@@ -54,12 +50,8 @@ def bring(c: Any) -> None:
     from tasks.screen import Screen
 
     wanted = (Stage("for Ansible", (Packages(("python3-apt",), title="for Ansible"),)), *stages())
-    with session.opened("", root=_root(), doing="benchmark", make_secrets=True) as fleet:
+    with session.opened("", doing="benchmark", make_secrets=True) as fleet:
         facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
         desired = dict.fromkeys(fleet.hosts, wanted)
         parallel = fleet.inventory.ssh.parallel
         rollout.converge(fleet.hosts, lambda: desired, facts, Screen(), rollout.Hooks(), parallel=parallel)
-
-
-def _root() -> Path:
-    return Path(os.environ[ROOT_VARIABLE])

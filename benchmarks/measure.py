@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SAMPLE_S = 0.02
+LOOK_S = 0.5
+QUIET = 0.85  # this share of the cores idle
+PATIENCE_S = 60
 
 
 class BenchmarkFailed(Exception):
@@ -44,6 +47,23 @@ def run(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) ->
         if child.returncode:
             raise BenchmarkFailed(f"{' '.join(command)[:200]} ended with {child.returncode}\n{text[-3000:]}")
     return Run(text, seconds, sum(usage.ru_maxrss for _, _, usage in ended))
+
+
+def wait_for_quiet() -> float:
+    """Wait, but not for ever, until the computer does little else; returns the share that is idle."""
+    deadline = time.monotonic() + PATIENCE_S
+    idle = 0.0
+    while idle < QUIET and time.monotonic() < deadline:
+        before = _ticks()
+        time.sleep(LOOK_S)
+        spent = [now - then for then, now in zip(before, _ticks(), strict=True)]
+        idle = (spent[3] + spent[4]) / max(1, sum(spent))
+    return idle
+
+
+def _ticks() -> list[int]:
+    """Return what the cores have spent their time on: user, nice, system, idle, waiting for disks."""
+    return [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
 
 
 def start(

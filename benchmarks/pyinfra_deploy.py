@@ -2,7 +2,7 @@
 
 from io import StringIO
 
-from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations import apt, files, server, systemd  # type: ignore[import-not-found]
 
 from benchmarks import state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from benchmarks import state
@@ -10,6 +11,7 @@ from benchmarks.playbook import FORKS
 from sandbox.site import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+TOLD = Path(__file__).with_name("told.md")
 KEPT = state.FOLDER / "results.json"
 SPOKEN = {"ssh": "`ssh HOST true`", "airfleet": "airfleet", "pyinfra": "pyinfra", "ansible": "Ansible"}
 AIMS = (("pyinfra", 6.0), ("ansible", 17.0))
@@ -101,7 +103,8 @@ def page(results: dict[str, Any]) -> str:
         ]
     if first := results.get("bootstrap"):
         parts += bootstrapped(first)
-    return "\n\n".join([*parts, *TOLD]) + "\n"
+    words = {"packages": ", ".join(state.PACKAGES), "account": state.ACCOUNT, "forks": FORKS}
+    return "\n\n".join([*parts, TOLD.read_text().format(**words)])
 
 
 def bootstrapped(first: dict[str, Any]) -> list[str]:
@@ -114,36 +117,3 @@ def bootstrapped(first: dict[str, Any]) -> list[str]:
         f"| stage | took |\n|---|---:|\n{lines}\n| **in all** | **{first['seconds']:.0f} s** |",
         f"The next `fab plan` took {first['again_s']:.2f} s and found everything in order.",
     ]
-
-
-TOLD = (
-    "## What each was told",
-    f"* State: packages {', '.join(state.PACKAGES)}; account `{state.ACCOUNT}`; six unit files of root's, 0644; these six "
-    f"services enabled and running. airfleet itself brings the machines there first. A round in which any tool says "
-    "that it changed something, or does not say that nothing had to be, fails the benchmark.",
-    "* Everybody logs in as `ops` with the same Ed25519 key, sudo without a password, host keys verified against the "
-    "same file, no ssh configuration of the user's.",
-    "* airfleet: `fab plan`'s own path (session, inventory of pydantic models, one look, plan, print) with the resources "
-    "above in place of Airflow's (benchmarks/fabfile.py). Rendering an Airflow configuration is not in it.",
-    "* pyinfra: `pyinfra -y` with four kinds of operations (benchmarks/pyinfra_deploy.py); it connects to all hosts at "
-    "the same time by default.",
-    f"* Ansible: pipelining, ControlPersist=60s (so that rounds within a minute of each other share a connection: "
-    f"nobody else here does), {FORKS} forks, `gather_facts: false`, `state: present` without a cache update, lists where "
-    "modules take lists, loops where they don't (benchmarks/playbook.py). python3-apt is installed before.",
-    "* `ssh HOST true`: one process a host, all at the same time: the floor for anything that logs in.",
-    "* Memory: the largest single process (`wait4`; for ssh the sum), and the peak of all of a tool's processes together "
-    "(proportional set size, sampled in a run that is not timed).",
-    "## How to read it",
-    "* Every tool does what it is made for. pyinfra and Ansible look at one thing after the other, with a round trip or "
-    "several for each; airfleet sends one program that looks at everything. That is the whole difference, and it shrinks "
-    "with fewer resources: for one file on one host all are within seconds of each other.",
-    "* Machines and tools share the cores: at 20 hosts much of everybody's time is the machines' own work. The "
-    "network here has no latency; with some, whoever makes more round trips loses more.",
-    "* Where we are worse: bare `ssh` shows that Python, its imports and Paramiko's key exchange cost more than the "
-    "work. Ansible and pyinfra know thousands of modules and systems; airfleet knows Debian, Ubuntu and Airflow. "
-    "A *first* run is bound by downloads and unpacking, where no tool is six times faster than another.",
-    "## Again",
-    "`make bench` (root, Linux, about ten minutes); `python -m benchmarks --hosts 1,4 --rounds 9 --tools ssh,airfleet "
-    "--keep` for a part of it; `python -m benchmarks --bootstrap` for the first bootstrap of a bare machine. What a run "
-    "does not measure keeps the figures of the run before (`.sandbox/bench/results.json`).",
-)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import machines, playbook
-from benchmarks.fabfile import ROOT_VARIABLE
 from benchmarks.measure import BenchmarkFailed
 from benchmarks.state import FOLDER, ITEMS
 from sandbox.site import REPOSITORY
@@ -46,7 +45,7 @@ def install_rivals() -> None:
     """Install pyinfra and ansible-core into an environment of the benchmark's own."""
     if not (VENV / "bin" / "python").exists():
         subprocess.run([UV, "venv", "--quiet", "--python", PYTHON, VENV], check=True)
-    words = ["--quiet", "--compile-bytecode", "--python", VENV / "bin" / "python"]
+    words = ["--quiet", "--compile-bytecode", "--python", str(VENV / "bin" / "python")]
     subprocess.run([UV, "pip", "install", *words, *RIVALS], check=True)
 
 
@@ -77,8 +76,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def airfleet_command(task: str, hosts: int) -> tuple[list[str], dict[str, str]]:
     """A command of the benchmark's fabfile, and its environment."""
-    root = {ROOT_VARIABLE: str(machines.folder(hosts))}
-    return [str(FAB), "--search-root", str(REPOSITORY / "benchmarks"), task], environment(**root)
+    return [str(FAB), "--search-root", str(REPOSITORY / "benchmarks"), task], environment(
+        AIRFLEET_ROOT=str(machines.folder(hosts))
+    )
 
 
 def tools(site: Site, there: Sequence[Machine]) -> list[Tool]:

@@ -69,7 +69,7 @@ def make_schema(key, seen, want, means, tell):
         raise run.Refused(
             f"`airflow db migrate` ended well, but the database is not as it should be: {state}",
             kind="database",
-            remedy="look at the versions of sqlalchemy and of the providers: FACTS, section 3",
+            remedy="look at the versions of sqlalchemy and of the FAB provider",
         )
     return {"from": before["revision"], "to": detail["found"]}
 

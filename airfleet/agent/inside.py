@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 
 from airfleet.agent import run
 
@@ -17,6 +18,7 @@ MARK = "\x1e"
 LOADER = """\
 import json, sys
 request = json.load(sys.stdin)
+sys.path.append(request["site"])
 def say(words):
     sys.__stdout__.write("\\n\\x1e" + json.dumps(words) + "\\n")
     sys.__stdout__.flush()
@@ -38,6 +40,20 @@ def there(venv):
     return os.path.exists(os.path.join(venv, "bin", "python"))
 
 
+def site_packages(venv):
+    """Return the folder of an environment's packages."""
+    return f"{venv}/lib/python{minor_of(venv)}/site-packages"
+
+
+def minor_of(venv):
+    """Return the minor version of an environment's Python, such as 3.11."""
+    with open(f"{venv}/pyvenv.cfg") as f:
+        found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", f.read(), re.MULTILINE)
+    if not found:
+        raise run.Refused(f"{venv}/pyvenv.cfg names no version", kind="missing", remedy="run: fab bootstrap")
+    return found.group(1)
+
+
 def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
     """Return what the module airfleet.agent.NAME answers in this virtual environment.
 
@@ -46,8 +62,9 @@ def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
     python = os.path.join(venv, "bin", "python")
     if not there(venv):
         raise run.Refused(f"there is no Python at {python}", kind="missing", remedy="run: fab bootstrap")
-    request = json.dumps({"name": name, "source": source_of(name), "words": words})
-    argv = [python, "-I", "-c", LOADER]
+    request = json.dumps({"name": name, "source": source_of(name), "site": site_packages(venv), "words": words})
+    # -S: what packages hook into Python's start (*.pth) costs more time than a whole question to the database.
+    argv = [python, "-I", "-S", "-c", LOADER]
     try:
         text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
     except run.Refused as e:

@@ -162,7 +162,7 @@ def _build(path, root, version, means, tell):
     }
     if means.get("mirror"):
         env["PYTHON_BUILD_MIRROR_URL"] = means["mirror"]
-        env["_PYTHON_BUILD_FORCE_SKIP_XZ"] = "1"  # the mirror has the .tgz: FACTS, section 8
+        env["_PYTHON_BUILD_FORCE_SKIP_XZ"] = "1"  # the mirror has the .tgz, not the .tar.xz
     argv = [f"{root}/bin/pyenv", "install", "--verbose", version]
     try:
         run.run(argv, user=account, env=owned.making(path, env), timeout_s=BUILD_S, tell=tell)

@@ -85,7 +85,7 @@ def _make(path, programs, want, means):
     owned.remove(path, account)
     try:
         programs.make(means["python"])
-        programs.install(means["requirements"], means.get("constraints"), minor_of(path))
+        programs.install(means["requirements"], means.get("constraints"), inside.minor_of(path))
         programs.check()
         packages = _packages(path)
         _guard(packages, means.get("refuse", []))
@@ -109,17 +109,10 @@ def _put_back(path, programs, tell):
         return False
 
 
-def minor_of(path):
-    """Return the minor version of an environment's Python, such as 3.11."""
-    with open(f"{path}/pyvenv.cfg") as f:
-        found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", f.read(), re.MULTILINE)
-    return found.group(1)
-
-
 def _packages(path):
     """Return {"name-version", …} of all that is installed, by the names of the folders that installers leave."""
-    folder = f"{path}/lib/python{minor_of(path)}/site-packages"
-    return {name[: -len(".dist-info")].lower() for name in os.listdir(folder) if name.endswith(".dist-info")}
+    names = os.listdir(inside.site_packages(path))
+    return {name[: -len(".dist-info")].lower() for name in names if name.endswith(".dist-info")}
 
 
 def _difference(installed, now):

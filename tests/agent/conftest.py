@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +82,18 @@ def agent() -> Agent:
 def account() -> str:
     """The account that everything is made as: whoever runs the tests."""
     return getpass.getuser()
+
+
+@pytest.fixture(scope="session")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with Celery and the driver of PostgreSQL, and beside them the bare outline of an Airflow."""
+    uv = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is not installed here")
+    path = tmp_path_factory.mktemp("drivers") / "venv"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, path], check=True)
+    argv = [uv, "pip", "install", "--quiet", "--python", path / "bin" / "python", "celery[redis]<5.7", "psycopg2-binary"]
+    made = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "UV_SYSTEM_CERTS": "1"})
+    if made.returncode:
+        pytest.skip(f"the registry cannot be reached from here: {made.stderr.splitlines()[-1:]}")
+    return path

@@ -56,7 +56,7 @@ def two_hosts():
 
 
 def test_every_setting_of_the_note_is_there_under_its_real_name(shipped):
-    """What the note says, in the places where 2.11.2 reads it (FACTS.md, sections 2 and 9)."""
+    """What the note says, in the places where 2.11.2 reads it."""
     cfg = cfg_of(changed(shipped, logging={"bucket": "aflogs"}))
     wanted = {
         "core": {"executor": "CeleryExecutor", "load_examples": "False"},

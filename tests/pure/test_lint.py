@@ -26,7 +26,7 @@ def findings(settings, catalogue):
 
 
 def test_the_notes_file_has_exactly_its_five_dead_keys(catalogue):
-    """All of the note's blocks as one file: what FACTS.md, section 2, lists for 2.11.2, and no more."""
+    """All of the note's blocks as one file: exactly the five keys that 2.11.2 does not know."""
     note = read_cfg((DATA / "note-airflow.cfg").read_text())
     assert [
         ("logging.remote_log_folder", "unknown"),

@@ -1,0 +1,318 @@
+"""Schema, first user, and what is asked of the database: with a real PostgreSQL, and an `airflow` that is a script."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from agent_services import POSTGRES, free_port, postgres
+
+pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
+
+PASSWORD = "p@:/%w '한글"
+WANT = {"revision": "head", "tables": "there"}
+MIGRATION = 'revision = "{0}"\ndown_revision = {1!r}\n'
+TABLES = (
+    *("dag", "dag_run", "task_instance", "xcom", "log", "connection", "variable", "slot_pool", "serialized_dag"),
+    *("import_error", "trigger", "ab_permission", "ab_permission_view_role"),
+)
+SCHEMA = [
+    *(f"create table if not exists {name} (id serial primary key)" for name in TABLES),
+    "create table if not exists job (id serial, job_type text, state text, hostname text, latest_heartbeat timestamptz,"
+    " start_date timestamptz)",
+    "create table if not exists ab_user (id serial primary key, username text, active boolean default true,"
+    " login_count integer, email text unique, password text)",
+    "create table if not exists ab_role (id serial primary key, name text)",
+    "create table if not exists ab_user_role (user_id integer, role_id integer)",
+    "insert into ab_role (name) select 'Admin' where not exists (select from ab_role)",
+    "create table if not exists alembic_version (version_num text)",
+    "delete from alembic_version",
+]
+AIRFLOW = """\
+#!{python}
+# What `airflow db migrate` and `airflow users` do, as far as the agent can see it.
+import getpass, os, sys, psycopg2
+words = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+assert os.environ["AIRFLOW_HOME"] == "/home/x"
+c = psycopg2.connect(os.environ["TEST_DSN"])
+q = c.cursor()
+print("warnings of many libraries")
+if sys.argv[1:3] == ["db", "migrate"]:
+    for statement in {schema!r}:
+        q.execute(statement)
+    q.execute("insert into alembic_version values ('bbb222')")
+elif sys.argv[1:3] == ["users", "create"]:
+    first, second = getpass.getpass("Password:"), getpass.getpass("Repeat for confirmation:")
+    assert first == second and len(first) == 16
+    try:
+        q.execute("insert into ab_user (username, email, password) values (%s, %s, %s) returning id",
+                  (words["--username"], words["--email"], first))
+    except psycopg2.Error as e:
+        print("sqlalchemy.exc.IntegrityError:", e)
+        print("[parameters: {{'password': '" + first + "'}}]")
+        print("Failed to create user")
+        sys.exit(1)
+    user = q.fetchone()[0]
+    q.execute("insert into ab_user_role select %s, id from ab_role where name = %s", (user, words["--role"]))
+elif sys.argv[1:3] == ["users", "add-role"]:
+    q.execute("insert into ab_user_role select u.id, r.id from ab_user u, ab_role r where u.username = %s and r.name = %s",
+              (words["--username"], words["--role"]))
+else:
+    sys.exit(2)
+c.commit()
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgres() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def venv(drivers):
+    """The drivers' environment, made to look like one with Airflow 2.11.2 in it."""
+    site = next(drivers.glob("lib/python*/site-packages"))
+    versions = site / "airflow" / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (versions / "0001_1_0_0_first.py").write_text(MIGRATION.format("aaa111", None))
+    (versions / "0002_2_0_0_second.py").write_text(MIGRATION.format("bbb222", "aaa111"))
+    (site / "apache_airflow-2.11.2.dist-info").mkdir()
+    (site / "apache_airflow_providers_fab-1.0.dist-info").mkdir()
+    program = drivers / "bin" / "airflow"
+    program.write_text(AIRFLOW.format(python=drivers / "bin" / "python", schema=SCHEMA))
+    program.chmod(0o755)
+    yield drivers
+    shutil.rmtree(site / "airflow")
+    shutil.rmtree(site / "apache_airflow-2.11.2.dist-info")
+    program.unlink()
+
+
+@pytest.fixture
+def sql(venv, server):
+    """Run statements as the superuser, in the database that the tests use."""
+
+    def run(*statements, database="airflow"):
+        code = (
+            "import sys, psycopg2\nc = psycopg2.connect(host='127.0.0.1', port=sys.argv[1], user='postgres', password='sup',"
+            " dbname=sys.argv[2])\nc.autocommit = True\nq = c.cursor()\nfor s in sys.argv[3:]:\n    q.execute(s)\n"
+            "print(q.fetchall() if q.description else '')"
+        )
+        argv = [venv / "bin" / "python", "-c", code, str(server), database, *statements]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def words(venv, server, sql, account):
+    """An empty database of Airflow's own role."""
+    quoted = PASSWORD.replace("'", "''")
+    sql(
+        "drop database if exists airflow with (force)",
+        "drop role if exists airflow",
+        f"create role airflow login password '{quoted}'",
+        "create database airflow owner airflow",
+        database="postgres",
+    )
+    dsn = {"host": "127.0.0.1", "port": server, "name": "airflow", "user": "airflow", "password": PASSWORD}
+    url = f"host=127.0.0.1 port={server} dbname=airflow user=airflow password='{PASSWORD.replace(chr(39), chr(92) + chr(39))}'"
+    env = {"AIRFLOW_HOME": "/home/x", "TEST_DSN": url}
+    return {"dsn": {**dsn, "sslmode": "prefer"}, "venv": str(venv), "account": account, "env": env}
+
+
+@pytest.fixture
+def migrated(agent, words):
+    answer = agent.make("schema", "metadata", WANT, words, **words)
+    assert answer["t"] == "done", answer
+    return words
+
+
+PERSON = {"firstname": "Air", "lastname": "Flow", "email": "a@example.com"}
+
+
+def test_before_there_is_an_airflow_nothing_is_known(agent, words):
+    """On a bare host the database is not asked: absent."""
+    assert agent.state("schema", "metadata", **{**words, "venv": "/nothing"}) is None
+    assert agent.state("admin", "admin", **{**words, "venv": "/nothing"}) is None
+
+
+def test_an_empty_database_is_migrated_to_the_head(agent, words):
+    """Without the table of revisions: absent; after the migration: at the head, tables there."""
+    assert agent.state("schema", "metadata", **words) is None
+    answer = agent.make("schema", "metadata", WANT, words, **words)
+    assert answer["told"] == {"from": None, "to": "bbb222"}
+    assert agent.state("schema", "metadata", **words) == WANT
+
+
+def test_schema_and_user_are_one_question(agent, migrated):
+    """Both looks of one request are answered, after one connection."""
+    answers = agent("look", resources=[["schema", "metadata", migrated], ["admin", "admin", migrated]])
+    assert [(a.get("kind"), a.get("state")) for a in answers[:2]] == [("schema", WANT), ("admin", None)]
+
+
+def test_an_older_revision_is_behind_and_migrated(agent, migrated, sql):
+    """A revision that this Airflow knows and has passed is said, then migrated."""
+    sql("update alembic_version set version_num = 'aaa111'")
+    assert agent.state("schema", "metadata", **migrated) == {"revision": "behind: aaa111", "tables": "there"}
+    assert agent.make("schema", "metadata", WANT, migrated, **migrated)["t"] == "done"
+
+
+def test_a_newer_revision_is_never_migrated_backwards(agent, migrated, sql):
+    """A revision that this Airflow does not know is said and refused; the command is not run."""
+    sql("update alembic_version set version_num = 'ccc333'")
+    assert agent.state("schema", "metadata", **migrated)["revision"] == "unknown to Airflow 2.11.2: ccc333"
+    answer = agent.make("schema", "metadata", WANT, migrated, **migrated)
+    assert (answer["t"], answer["class"]) == ("failed", "database")
+    assert "newer" in answer["error"]
+    assert "ccc333" in sql("select version_num from alembic_version")
+
+
+def test_tables_that_are_missing_at_the_head_are_named(agent, migrated, sql):
+    """A migration that ended well and left tables out is not believed."""
+    sql("drop table variable", "drop table ab_user cascade")
+    assert agent.state("schema", "metadata", **migrated)["tables"] == "missing: variable, ab_user"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"password": "wrong"}, "refused the password of airflow"),
+        ({"name": "nowhere"}, "there is no database nowhere"),
+        ({"host": "nowhere.invalid"}, "host name is unknown"),
+        ({"port": 1}, "nothing listens there"),
+        ({"sslmode": "require"}, "do not agree on TLS"),
+    ],
+)
+def test_a_database_that_cannot_be_used_says_why(agent, migrated, change, says):
+    """Each cause has its own words, the password is in none of them, and nobody is told that all is absent."""
+    words = {**migrated, "dsn": {**migrated["dsn"], **change}}
+    answer = agent.look("schema", "metadata", **words)
+    assert (answer["t"], answer["class"]) == ("failed", "database")
+    assert says in answer["error"]
+    assert PASSWORD not in str(answer)
+
+
+def test_a_user_is_made_with_a_password_that_is_told_once(agent, migrated, sql):
+    """The password of the answer is the one that Airflow got, over its stdin; a second look is in order."""
+    assert agent.state("admin", "admin", **migrated) is None
+    answer = agent.make("admin", "admin", {"role": "Admin"}, migrated, **migrated, **PERSON)
+    reveal = answer["told"]["reveal"]
+    assert reveal["username"] == "admin"
+    assert reveal["password"] in sql("select password from ab_user")
+    assert agent.look("admin", "admin", **migrated)["state"] == {"role": "Admin"}
+    assert agent.look("admin", "admin", **migrated)["detail"] == {"logins": 0}
+
+
+def test_a_user_without_the_role_is_given_it_and_no_new_password(agent, migrated, sql):
+    """Somebody who is there keeps the password and gets the role."""
+    sql("insert into ab_user (username, email) values ('ann', 'ann@x')")
+    assert agent.state("admin", "ann", **migrated) == {"role": "none"}
+    answer = agent.make("admin", "ann", {"role": "Admin"}, migrated, **migrated, **PERSON)
+    assert (answer["t"], answer["told"]) == ("done", {})
+    assert agent.state("admin", "ann", **migrated) == {"role": "Admin"}
+
+
+def test_a_refused_user_shows_no_password(agent, migrated, sql):
+    """The same e-mail address twice: said as that, and the lines that hold the password are not."""
+    sql("insert into ab_user (username, email) values ('ann', 'a@example.com')")
+    answer = agent.make("admin", "admin", {"role": "Admin"}, migrated, **migrated, **PERSON)
+    assert answer["t"] == "failed"
+    assert "same e-mail address" in answer["error"]
+    assert "'password'" not in answer["tail"]
+
+
+def test_a_deactivated_user_is_not_in_order(agent, migrated, sql):
+    """The role alone is not enough for who may not log in."""
+    agent.make("admin", "admin", {"role": "Admin"}, migrated, **migrated, **PERSON)
+    sql("update ab_user set active = false")
+    assert agent.state("admin", "admin", **migrated) == {"role": "Admin, but deactivated"}
+
+
+def test_one_user_of_many_is_found(agent, migrated, sql):
+    """However many users there are, the one that is asked about is found."""
+    sql("insert into ab_user (username, email) select 'u' || n, 'u' || n from generate_series(1, 300) n")
+    assert agent.state("admin", "u300", **migrated) == {"role": "none"}
+    assert agent.state("admin", "u301", **migrated) is None
+
+
+def test_the_database_is_well_when_airflows_own_role_can_write(agent, migrated, sql):
+    """A temporary table is made, written and read; a role that may only read is not well."""
+    assert agent.call("probe_database", **migrated, timeout_s=0)["words"]["ok"] is True
+    sql("alter role airflow set default_transaction_read_only = on")
+    answer = agent.call("probe_database", **migrated, timeout_s=0)["words"]
+    assert answer["ok"] is False
+    assert "read-only" in answer["says"]
+
+
+def beat(sql, **more):
+    """Let a job beat."""
+    job = {"job_type": "SchedulerJob", "state": "running", "hostname": socket.gethostname(), "age": 1, "started": 60, **more}
+    sql(
+        "insert into job (job_type, state, hostname, latest_heartbeat, start_date) values ('{job_type}', '{state}',"
+        " '{hostname}', now() - interval '{age} s', now() - interval '{started} s')".format(**job)
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "ok", "says"),
+    [
+        ({}, True, "heartbeat 1"),
+        ({"hostname": "127.0.0.1"}, True, "on 127.0.0.1"),
+        ({"age": 100}, False, "s old"),
+        ({"state": "failed"}, False, "is failed"),
+        ({"hostname": "elsewhere.invalid"}, False, "seen: elsewhere.invalid"),
+        ({"job_type": "TriggererJob"}, False, "no SchedulerJob"),
+    ],
+)
+def test_a_scheduler_is_well_when_it_beats_here(agent, migrated, sql, job, ok, says):
+    """A fresh heartbeat of this host, by its name or its address; anything else is said."""
+    beat(sql, **job)
+    answer = agent.call("probe_scheduler", **migrated, job="scheduler", timeout_s=0)["words"]
+    assert (answer["ok"], says in answer["says"]) == (ok, True), answer
+
+
+def test_a_heartbeat_from_before_the_restart_does_not_count(agent, migrated, sql):
+    """What started before `since` is the old process, however fresh its heartbeat."""
+    beat(sql, started=60)
+    words = {**migrated, "job": "scheduler", "timeout_s": 0}
+    assert agent.call("probe_scheduler", **words, since=time.time() - 120)["words"]["ok"] is True
+    assert agent.call("probe_scheduler", **words, since=time.time() - 10)["words"]["ok"] is False
+
+
+def test_a_database_that_comes_back_is_waited_for(agent, migrated):
+    """Nothing listens there: the probe waits as long as it may, then says so."""
+    words = {**migrated, "dsn": {**migrated["dsn"], "port": free_port()}, "timeout_s": 1}
+    began = time.monotonic()
+    answer = agent.call("probe_database", **words)["words"]
+    assert (answer["ok"], "nothing listens there" in answer["says"]) == (False, True)
+    assert time.monotonic() - began >= 1
+
+
+def test_no_password_stands_in_a_command_line(agent, migrated):
+    """While the database is asked, no process of ours shows the password in its arguments or its environment."""
+    words = {**migrated, "dsn": {**migrated["dsn"], "port": free_port()}, "timeout_s": 2}
+    child = agent.start("probe_database", words=words)
+    seen = set()
+    while child.poll() is None and not seen >= {"cmdline", "environ"}:
+        for name in os.listdir("/proc"):
+            for what in ("cmdline", "environ"):
+                try:
+                    with open(f"/proc/{name}/{what}", "rb") as f:
+                        text = f.read()
+                except OSError:
+                    continue
+                if b"airfleet_inside" in text or f"{words['venv']}/bin/python".encode() in text:
+                    seen.add("cmdline")
+                if b"USER=" in text:
+                    seen.add("environ")
+                assert PASSWORD.encode() not in text
+        time.sleep(0.1)
+    child.stdout.read()
+    child.stdin.close()
+    child.wait()
+    assert seen == {"cmdline", "environ"}

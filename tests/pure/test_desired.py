@@ -1,0 +1,106 @@
+"""From the inventory to what each host should be."""
+
+from dataclasses import replace
+
+import pytest
+from test_airflow_cfg import SHIPPED, Given, changed, two_hosts
+
+from airfleet import inventory
+from airfleet.desired import Target, stages_of
+from airfleet.model import Facts, Seen
+from airfleet.plan import make_plan
+from airfleet.secrets import NAMES, Secret, Secrets
+
+CONSTRAINTS = {"text": "celery==5.6.2\n"}
+STAGES = ["system", "python", "config", "code", "release", "redis", "database", "scheduler", "web", "workers", "flower"]
+
+
+def all_secrets():
+    given = Given()
+    values = {name: getattr(given, name, Secret("-----KEY-----\nabcdef\n")) for name in NAMES}
+    return Secrets(values)
+
+
+@pytest.fixture
+def target():
+    return Target(inventory.load(SHIPPED), all_secrets(), CONSTRAINTS, "c" * 40)
+
+
+def resources(target, host="af1"):
+    stages = stages_of(target, target.inventory.hosts[host])
+    return {(r.kind, r.key): r for stage in stages for r in stage.resources}
+
+
+def test_the_stages_stand_in_their_order(target):
+    """What a stage needs is made before it."""
+    assert STAGES == [stage.name for stage in stages_of(target, target.inventory.hosts["af1"])]
+
+
+def test_no_resource_is_wanted_twice(target):
+    """Two opinions on one thing could never both be satisfied."""
+    keys = [(r.kind, r.key) for stage in stages_of(target, target.inventory.hosts["af1"]) for r in stage.resources]
+    assert len(keys) == len(set(keys))
+
+
+def test_nothing_that_is_printed_holds_a_secret(target):
+    """Not the resources, not what describes them: the values travel in `means` and `ask` alone."""
+    text = repr(stages_of(target, target.inventory.hosts["af1"])) + repr(target)
+    assert [name for name in NAMES if target.secrets[name].reveal().strip() in text] == []
+
+
+def test_the_same_inventory_gives_the_same_plan(target):
+    """Pure: what is desired depends on nothing else, so that what is in order stays so."""
+    stages = stages_of(target, target.inventory.hosts["af1"])
+    facts = Facts({(r.kind, r.key): Seen(r.state) for s in stages for r in s.resources})
+    assert not make_plan("af1", stages_of(target, target.inventory.hosts["af1"]), facts)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"airflow": {"python": "3.12.4"}},
+        {"airflow": {"extras": ("celery", "redis", "postgres")}},
+        {"airflow": {"requirements": ("pandas==2.1.4",)}},
+    ],
+)
+def test_a_virtual_environment_is_named_by_all_that_decides_its_contents(target, other):
+    """Another Python, other extras, other requirements or constraints: another name; else the same."""
+    assert target.venv_digest != replace(target, inventory=changed(target.inventory, **other)).venv_digest
+    assert target.venv_digest != replace(target, constraints={"text": "celery==5.6.1\n"}).venv_digest
+    same = changed(target.inventory, celery={"concurrency": 9}, airflow={"web_port": 8080})
+    assert target.venv_digest == replace(target, inventory=same).venv_digest
+
+
+def test_a_new_setting_makes_every_process_that_reads_it_stale(target):
+    """The stamps follow the files: with another airflow.cfg each Airflow unit is another, and Redis is not."""
+    other = replace(target, inventory=changed(target.inventory, airflow={"config": {"core": {"parallelism": 9}}}))
+    before, after = resources(target), resources(other)
+    stale = {key for kind, key in before if kind == "unit" and before[kind, key].state != after[kind, key].state}
+    assert {key for kind, key in before if kind == "unit"} - stale == {"redis-server.service"}
+
+
+def test_the_database_is_the_business_of_one_host():
+    """Migrated once, by the first host with a scheduler; a worker host has neither Redis nor a web server."""
+    whole = two_hosts()
+    target = Target(whole, all_secrets(), CONSTRAINTS)
+    one, two = resources(target, "af1"), resources(target, "af2")
+    assert ("schema", "metadata") in one
+    assert ("schema", "metadata") not in two
+    assert ("unit", "redis-server.service") in one
+    assert ("unit", "redis-server.service") not in two
+    assert ("unit", "airflow-worker@1.service") in two
+
+
+def test_the_distributions_python_needs_no_compiler(target):
+    """`python: system` installs no build packages and no pyenv, and refuses a Python that Airflow does not support."""
+    plain = resources(replace(target, inventory=changed(target.inventory, airflow={"python": "system"})))
+    assert ("pyenv", "/home/airflow/.pyenv") not in plain
+    assert "build-essential" not in plain["packages", "apt"].state
+    assert plain["system_python", "/usr/bin/python3"].ask == {"minors": ["3.10", "3.11", "3.12"]}
+
+
+def test_a_repository_without_ssh_needs_no_key(target):
+    """With https there is no deploy key on the host, and none has to be given."""
+    whole = changed(target.inventory, dags={"repository": "https://git.example.org/dags.git"})
+    files = resources(replace(target, inventory=whole))
+    assert [key for kind, key in files if key.endswith("deploy_key")] == []

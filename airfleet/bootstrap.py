@@ -161,7 +161,7 @@ class _Run:
             raise GateRefused(
                 f"{self.fleet.secrets_path.name} lacks {', '.join(self.fleet.new_secrets)}, but the hosts have them",
                 place=self.fleet.inventory.environment,
-                remedy=f"get {self.fleet.secrets_path.name} from whoever bootstrapped, or read the values from {config}",
+                remedy=f"get the file from whoever bootstrapped, or the values from {config} on a host",
             )
 
 
@@ -170,8 +170,12 @@ class _Told:
 
     def __init__(self, run: _Run) -> None:
         self._run = run
-        self.stage = run.screen.stage
         self.step = run.screen.step
+
+    def stage(self, name: str, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Go on only while the lock is ours."""
+        self._run.fleet.check_lock()
+        self._run.screen.stage(name, changes)
 
     def done(self, host: str, outcome: Outcome) -> None:
         """Keep what is to be shown once."""

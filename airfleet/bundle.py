@@ -1,4 +1,4 @@
-"""Makes the agent's program: the sources of `airfleet.agent` in one text that is sent over stdin and run from memory."""
+"""Makes the agent's program: the sources of `airfleet.agent` in one text, sent over stdin and run from memory."""
 
 from __future__ import annotations
 

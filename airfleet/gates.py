@@ -47,7 +47,7 @@ def constraints_of(inventory: Inventory) -> Words:
 
 
 def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> None:
-    """Refuse an airflow.cfg with a setting that the Airflow installed on this host would ignore or knows differently."""
+    """Refuse an airflow.cfg with a setting that the Airflow installed on this host would ignore, or knows otherwise."""
     catalogue = host.call("catalogue", {"venv": venv, "account": inventory.airflow.account})
     wanted = settings(inventory, inventory.hosts[host.name], secrets)
     generation = generation_of(inventory.airflow.version)

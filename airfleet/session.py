@@ -14,7 +14,7 @@ from airfleet import bundle, rollout
 from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet.address import Address
-from airfleet.errors import FleetError, HostUnreachable, LockHeld, UsageError
+from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped, UsageError
 from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Fleet:
     doing: str
     new_secrets: tuple[str, ...] = ()
     _stop: threading.Event = field(default_factory=threading.Event)
+    _lock_lost: threading.Event = field(default_factory=threading.Event)
 
     def connect(self) -> None:
         """Begin to connect to every host, in the background: what there is to compute meanwhile costs no time.
@@ -83,7 +84,15 @@ class Fleet:
         ping = getattr(first, "ping", lambda: True)
         while not self._stop.wait(PING_S):
             if not ping():
+                self._lock_lost.set()
                 return
+
+    def check_lock(self) -> None:
+        """Raise RolloutStopped when the lock has gone with a lost connection: somebody else may be at work by now."""
+        if self._lock_lost.is_set():
+            raise RolloutStopped(
+                "the connection that held the lock was lost", place=self.inventory.environment, remedy="run it again"
+            )
 
     def close(self) -> None:
         """End every connection."""

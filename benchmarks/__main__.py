@@ -92,20 +92,19 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
 
 
 def interleaved(chosen: Sequence[Tool], hosts: int, rounds: int) -> dict[str, Figures]:
-    """Run the tools by turns: once to warm up, once for the memory, then the rounds that count."""
+    """Run the tools by turns: once to warm up and for the memory, then the rounds that count."""
     memory, runs = {}, {tool.name: list[measure.Run]() for tool in chosen}
     for tool in chosen:
-        tool.check(measure.run(tool.commands, tool.env, REPOSITORY).output, hosts)
-        memory[tool.name] = measure.peak_of_all_kib(tool.commands, tool.env, REPOSITORY)
-    quiet = []
+        output, memory[tool.name] = measure.run_for_memory(tool.commands, tool.env, REPOSITORY)
+        tool.check(output, hosts)
     for number in range(1, rounds + 1):
-        quiet.append(measure.wait_for_quiet())
         for tool in chosen:
+            measure.wait_for_quiet()
             done = measure.run(tool.commands, tool.env, REPOSITORY)
             tool.check(done.output, hosts)
             runs[tool.name].append(done)
         times = ", ".join(f"{name} {each[-1].seconds:.2f} s" for name, each in runs.items())
-        say(f"{hosts} hosts, round {number} of {rounds} ({quiet[-1]:.0%} idle before): {times}")
+        say(f"{hosts} hosts, round {number} of {rounds}: {times}")
     return {name: measure.figures(each, memory[name]) for name, each in runs.items()}
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SAMPLE_S = 0.02
-LOOK_S = 0.5
+LOOK_S = 0.3
 QUIET = 0.85  # this share of the cores idle
-PATIENCE_S = 60
+PATIENCE_S = 20
 
 
 class BenchmarkFailed(Exception):
@@ -49,8 +49,8 @@ def run(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) ->
     return Run(text, seconds, sum(usage.ru_maxrss for _, _, usage in ended))
 
 
-def wait_for_quiet() -> float:
-    """Wait, but not for ever, until the computer does little else; returns the share that is idle."""
+def wait_for_quiet() -> None:
+    """Wait, but not for ever, until the computer does little else."""
     deadline = time.monotonic() + PATIENCE_S
     idle = 0.0
     while idle < QUIET and time.monotonic() < deadline:
@@ -58,7 +58,6 @@ def wait_for_quiet() -> float:
         time.sleep(LOOK_S)
         spent = [now - then for then, now in zip(before, _ticks(), strict=True)]
         idle = (spent[3] + spent[4]) / max(1, sum(spent))
-    return idle
 
 
 def _ticks() -> list[int]:
@@ -76,8 +75,8 @@ def start(
     ]
 
 
-def peak_of_all_kib(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) -> int:
-    """Run the commands and return the most memory that they and their descendants had together.
+def run_for_memory(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) -> tuple[str, int]:
+    """Run the commands; return what they printed and the most memory (KiB) that they and their descendants had together.
 
     It is the sum of the proportional set sizes, sampled, so that what forks share counts once. Sampling costs time:
     a run that is measured so is never timed.
@@ -88,7 +87,8 @@ def peak_of_all_kib(commands: Sequence[Sequence[str]], env: Mapping[str, str], c
         while any(child.poll() is None for child in children):
             peak = max(peak, sum(_proportional_kib(pid) for pid in _family(child.pid for child in children)))
             time.sleep(SAMPLE_S)
-    return peak
+        output.seek(0)
+        return output.read().decode(errors="replace"), peak
 
 
 def _family(ancestors: Iterable[int]) -> set[int]:

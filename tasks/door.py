@@ -1,4 +1,4 @@
-"""How a command of airfleet is declared: an Invoke task that turns foreseen failures into a message and an exit code."""
+"""How a command is declared: an Invoke task that turns foreseen failures into a message and an exit code."""
 
 from __future__ import annotations
 

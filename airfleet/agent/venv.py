@@ -55,7 +55,7 @@ def look_venv(path, ask):
         return state, {}
     try:
         now = _packages(path)
-    except FileNotFoundError:
+    except (OSError, run.Refused):
         state["packages"] = "gone"
         return state, {}
     installed = set(mark.get("packages", []))

@@ -24,9 +24,9 @@ FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 LONGEST = 300
 IMPURE = {"os", "time", "subprocess", "socket", "threading", "random", "fabric", "paramiko", "invoke"}
 READERS = {"secrets", "secrets_file"}  # read and write one file of the operator's, with its mode: that takes os
-SOURCES = [
-    path for folder in ("airfleet", "tasks", "sandbox") for path in sorted((ROOT / folder).rglob("*.py"))
-] + [ROOT / "fabfile.py"]
+SOURCES = [path for folder in ("airfleet", "tasks", "sandbox") for path in sorted((ROOT / folder).rglob("*.py"))] + [
+    ROOT / "fabfile.py"
+]
 
 
 def floor_of(path):

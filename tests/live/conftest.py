@@ -1,4 +1,4 @@
-"""Booted machines and one installation that the live tests share: `fab bootstrap` is run once, watched all the while."""
+"""Booted machines and one installation that the live tests share: `fab bootstrap` runs once, watched all the while."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class Installation:
             stdin=subprocess.DEVNULL,
             timeout=timeout_s,
         )
-        assert rc is None or done.returncode == rc, f"rc {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        said = f"rc {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert rc is None or done.returncode == rc, said
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:

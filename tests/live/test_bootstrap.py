@@ -102,7 +102,10 @@ def test_no_secret_shows_in_a_process_an_output_a_journal_or_an_open_file(first)
 
 def test_pyenv_really_built_the_python(first):
     """The interpreter was configured for its place, and has what Airflow needs."""
-    program = "import ssl, sqlite3, bz2, lzma, readline, ctypes, zlib, sysconfig, sys; print(sysconfig.get_config_var('prefix'), sys.version.split()[0])"
+    program = (
+        "import ssl, sqlite3, bz2, lzma, readline, ctypes, zlib, sysconfig, sys; "
+        "print(sysconfig.get_config_var('prefix'), sys.version.split()[0])"
+    )
     for host in ("af1", "af2"):
         said = first.installation.on(host, "/home/airflow/.pyenv/versions/3.11.2/bin/python3", "-c", program).split()
         assert said == ["/home/airflow/.pyenv/versions/3.11.2", "3.11.2"]
@@ -124,7 +127,8 @@ def test_a_second_bootstrap_finds_all_in_order(installation):
 def test_every_unit_is_hardened(installation):
     """systemd-analyze gives each unit an exposure of at most 4.0 (the units of the note: 9.5)."""
     for unit in UNITS:
-        said = installation.on("af1", "systemd-analyze", "security", "--no-pager", f"airflow-{unit}.service", check=False)
+        name = f"airflow-{unit}.service"
+        said = installation.on("af1", "systemd-analyze", "security", "--no-pager", name, check=False)
         exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said)[1])
         assert exposure <= 4.0, unit
 

@@ -16,9 +16,7 @@ class Browser:
 
     def __init__(self, base):
         self.base = base
-        self._open = urllib.request.build_opener(
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        ).open
+        self._open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())).open
 
     def get(self, path):
         with self._open(self.base + path, timeout=30) as answer:

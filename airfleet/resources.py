@@ -126,8 +126,8 @@ class Account(_Quiet):
 
     @property
     def state(self) -> State:
-        """Home and shell."""
-        return {"home": self.home, "shell": self.shell}
+        """Home, shell and the group of its own."""
+        return {"home": self.home, "shell": self.shell, "group": self.name}
 
 
 @dataclass(frozen=True, slots=True)

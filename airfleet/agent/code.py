@@ -78,7 +78,14 @@ def resolve(words, tell):
     if before and before != commit:
         base = _git(mirror, ["merge-base", before, commit], account, ok=(0, 1)).strip()
         forced = base != before
-    return {"commit": commit, "subject": shown[0], "author": shown[1], "date": shown[2], "forced": forced, "before": before}
+    return {
+        "commit": commit,
+        "subject": shown[0],
+        "author": shown[1],
+        "date": shown[2],
+        "forced": forced,
+        "before": before,
+    }
 
 
 def _named(mirror, ref, account, url):
@@ -90,7 +97,11 @@ def _named(mirror, ref, account, url):
     found = branch or tag or _commit(mirror, ref, account)
     if found:
         return found
-    text = _git(mirror, ["for-each-ref", "--format=%(refname:short)", "--sort=-committerdate", "--count=8", "refs/heads"], account)
+    text = _git(
+        mirror,
+        ["for-each-ref", "--format=%(refname:short)", "--sort=-committerdate", "--count=8", "refs/heads"],
+        account,
+    )
     branches = ", ".join(text.split()) or "none: it is empty"
     raise run.Refused(
         f"no branch, tag or commit {ref} in {url}", kind="ref", remedy=f"choose another; its branches are {branches}"
@@ -176,7 +187,9 @@ def _put_back(tree, index, commit, means):
     owned.remove(shadow, account)
     run.run(["cp", "--", index, shadow], user=account)
     _tree(means, tree, shadow, ["add", "--all", "--force", "--", ".", ":(exclude,glob)**/__pycache__/**"])
-    patch = _tree(means, tree, shadow, ["diff", "--cached", "--binary", "--no-ext-diff", "--no-color", commit], errors=False)
+    patch = _tree(
+        means, tree, shadow, ["diff", "--cached", "--binary", "--no-ext-diff", "--no-color", commit], errors=False
+    )
     owned.remove(shadow, account)
     told = {}
     if patch.strip():

@@ -12,7 +12,11 @@ HEAD = "head"
 THERE = "there"
 FAILURES = (
     # What the airflow command prints, what it means (or as printed), what to do.
-    (r"violates unique constraint .*email", "another user has the same e-mail address", "set admin.email to another one"),
+    (
+        r"violates unique constraint .*email",
+        "another user has the same e-mail address",
+        "set admin.email to another one",
+    ),
     (r".* is not a valid role.*", "", "choose one of these roles"),
     (r"password authentication failed", "the database refused the password", "look at the secret database_password"),
     (r"permission denied for .*", "", "let the database belong to Airflow's role: ALTER DATABASE … OWNER TO"),
@@ -22,7 +26,7 @@ _looked = {}
 
 
 def look_schema(key, ask):
-    """Return the revision against the newest one of the installed Airflow, and whether the tables that matter are there."""
+    """Return the revision against the newest one of the installed Airflow, and whether the tables are there."""
     if not inside.there(ask["venv"]):
         return None, {"why": "there is no Airflow yet"}
     return _schema_of(_metadata(ask))

@@ -66,7 +66,14 @@ def git(words, *, account, url="", ssh=None, env=None, timeout_s=900, tell=None,
     environment.update(env or {})
     try:
         return run.run(
-            ["git", *words], user=account, env=environment, timeout_s=timeout_s, tell=tell, ok=ok, errors=errors, cwd=cwd
+            ["git", *words],
+            user=account,
+            env=environment,
+            timeout_s=timeout_s,
+            tell=tell,
+            ok=ok,
+            errors=errors,
+            cwd=cwd,
         )
     except run.Refused as e:
         raise _named(e, url) from e

@@ -71,7 +71,9 @@ def addresses(path):
 def consuming(app, wanted, deadline, tell):
     """Return, for each node, what is wrong with the queues that it consumes: "" when nothing is."""
     while True:
-        replies = app.control.inspect(destination=list(wanted), timeout=REPLY_S, limit=len(wanted)).active_queues() or {}
+        replies = (
+            app.control.inspect(destination=list(wanted), timeout=REPLY_S, limit=len(wanted)).active_queues() or {}
+        )
         wrong = {}
         for name, queues in wanted.items():
             served = {queue["name"] for queue in replies.get(name) or []}
@@ -89,7 +91,7 @@ def consuming(app, wanted, deadline, tell):
 
 
 def canaries(app, names, deadline, tell):
-    """Let each node run a task of its own, sent through a queue that only it consumes; return {name: {"ok", "says"}}."""
+    """Return {name: {"ok", "says"}} after each node got a task of its own, through a queue that only it consumes."""
     sent, nodes = {}, {}
     deadline = max(deadline, time.monotonic() + CANARY_S)
     try:
@@ -108,7 +110,13 @@ def canaries(app, names, deadline, tell):
                 nodes.update(_busy(app, waiting))
                 tell("waiting for a task to run on " + ", ".join(waiting))
             if time.monotonic() > deadline:
-                nodes.update({name: {"ok": False, "says": "consumes its queues, but runs nothing"} for name in waiting if name not in nodes})
+                nodes.update(
+                    {
+                        name: {"ok": False, "says": "consumes its queues, but runs nothing"}
+                        for name in waiting
+                        if name not in nodes
+                    }
+                )
             time.sleep(0.05)
     finally:
         _clean(app, sent)
@@ -142,7 +150,7 @@ def _busy(app, names):
 
 
 def _clean(app, sent):
-    """Take the canaries' queues and results away, whatever happened; the workers forget them in any case when they stop."""
+    """Take the canaries' queues and results away, whatever happened; workers forget them anyhow when they stop."""
     for name, (_, result) in sent.items():
         with contextlib.suppress(OSError, KombuError):
             app.control.cancel_consumer(QUEUE + name, destination=[name], reply=True, timeout=REPLY_S, limit=1)

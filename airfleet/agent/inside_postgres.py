@@ -103,12 +103,17 @@ def metadata(words):
     """Return the revision there and the one wanted, the tables that are missing, and the users with their roles."""
     head, folder, version = installed()
     connection = connect(words["dsn"])
-    there = {row[0] for row in query(connection, "select tablename from pg_tables where schemaname = any(current_schemas(false))")}
+    there = {
+        row[0]
+        for row in query(connection, "select tablename from pg_tables where schemaname = any(current_schemas(false))")
+    }
     found = query(connection, "select version_num from alembic_version") if "alembic_version" in there else []
     revision = found[0][0] if found else None
     answer = {"airflow": version, "revision": revision, "head": head, "known": revision == head}
     if revision and not answer["known"]:
-        answer["known"] = revision in {revision_of(f"{folder}/{name}") for name in os.listdir(folder) if name.endswith(".py")}
+        answer["known"] = revision in {
+            revision_of(f"{folder}/{name}") for name in os.listdir(folder) if name.endswith(".py")
+        }
     answer["missing"] = [name for name in TABLES if name not in there]
     answer["users"], answer["all_users"] = {}, True
     if {"ab_user", "ab_role", "ab_user_role"} <= there:
@@ -131,17 +136,21 @@ def _users(connection, which, value):
         f" on ur.role_id = r.id where ur.user_id = u.id order by r.name) from ab_user u {which}",
         value,
     )
-    return {name: {"active": bool(active), "logins": logins or 0, "roles": roles} for name, active, logins, roles in rows}
+    return {
+        name: {"active": bool(active), "logins": logins or 0, "roles": roles} for name, active, logins, roles in rows
+    }
 
 
 def installed():
-    """Return (the newest revision, the folder of all, the version) of the installed Airflow, from the names of its files.
+    """Return (newest revision, folder of all, version) of the installed Airflow, from the names of its files.
 
     The files are numbered in order, which Airflow's own checks see to. Importing Airflow would take seconds.
     """
     site = next((path for path in sys.path if os.path.isdir(f"{path}/airflow/migrations/versions")), None)
     if site is None:
-        raise Refusal({"what": "there is no Airflow in this environment", "kind": "missing", "remedy": "run: fab bootstrap"})
+        raise Refusal(
+            {"what": "there is no Airflow in this environment", "kind": "missing", "remedy": "run: fab bootstrap"}
+        )
     folder = f"{site}/airflow/migrations/versions"
     newest = max(name for name in os.listdir(folder) if re.match(r"\d{4}_\w+\.py$", name))
     versions = [re.match(r"apache_airflow(?:_core)?-(\d.*)\.dist-info$", name) for name in os.listdir(site)]
@@ -157,7 +166,7 @@ def revision_of(path):
 
 
 def writes(words):
-    """Return nothing, or why Airflow's own role cannot read and write: a table of its own that lasts as long as the session."""
+    """Tell whether Airflow's own role can read and write, in a table that lasts as long as the session; or why not."""
     deadline = time.monotonic() + words["timeout_s"]
     while True:
         try:
@@ -180,7 +189,7 @@ def writes(words):
 
 
 def heartbeat(words):
-    """Wait for a fresh heartbeat of a job of this type on this host, started after words["since"] where that is given."""
+    """Wait for a fresh heartbeat of such a job on this host, started after words["since"] where that is given."""
     deadline = time.monotonic() + words["timeout_s"]
     connection, why = None, ""
     while True:

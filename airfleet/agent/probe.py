@@ -59,7 +59,7 @@ def probe_database(words, tell):
 
 
 def probe_scheduler(words, tell):
-    """Wait for a fresh heartbeat on this host: {"job", "dsn", "venv", "account", "timeout_s", "since" (epoch) or not}."""
+    """Wait for a fresh heartbeat here: {"job", "dsn", "venv", "account", "timeout_s"}, and "since" (epoch) or not."""
     answer = _postgres("heartbeat", {**words, "job_type": JOBS[words.get("job", "scheduler")]})
     return {"ok": answer["ok"], "says": f"{words.get('job', 'scheduler')}: {answer['why']}"}
 
@@ -67,7 +67,9 @@ def probe_scheduler(words, tell):
 def _postgres(question, words):
     asked = {k: v for k, v in words.items() if k not in ("venv", "account")}
     timeout_s = words["timeout_s"] + SLACK_S
-    return inside.ask(words["venv"], POSTGRES, {**asked, "question": question}, account=words["account"], timeout_s=timeout_s)
+    return inside.ask(
+        words["venv"], POSTGRES, {**asked, "question": question}, account=words["account"], timeout_s=timeout_s
+    )
 
 
 def probe_workers(words, tell):

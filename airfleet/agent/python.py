@@ -30,7 +30,12 @@ DEVELOPMENT = {
     "zlib": "zlib1g-dev",
 }
 FAILURES = (
-    ("checksum mismatch", "checksum", "what was downloaded has another checksum than pyenv expects", "look at pyenv.mirror"),
+    (
+        "checksum mismatch",
+        "checksum",
+        "what was downloaded has another checksum than pyenv expects",
+        "look at pyenv.mirror",
+    ),
     (
         "failed to download",
         "unreachable",
@@ -141,7 +146,9 @@ def _definition(root, version):
         raise run.Refused(f"there is no pyenv at {root}", kind="missing", remedy="run: fab bootstrap") from e
     minor = version.rsplit(".", 1)[0] + "."
     patches = [int(name[len(minor) :]) for name in known if name.startswith(minor) and name[len(minor) :].isdigit()]
-    newest = f"the newest {minor[:-1]} that it knows is {minor}{max(patches)}" if patches else f"it knows no {minor[:-1]}"
+    newest = (
+        f"the newest {minor[:-1]} that it knows is {minor}{max(patches)}" if patches else f"it knows no {minor[:-1]}"
+    )
     raise run.Refused(
         f"this pyenv does not know Python {version}: {newest}",
         kind="missing",

@@ -15,7 +15,12 @@ UV_CONFIGS = ("/etc/uv/uv.toml", "/etc/xdg/uv/uv.toml")
 INSTALL_S = 1800
 FAILURES = (
     # Signs in what uv printed, kind, what it means, what to do. The first that fits counts.
-    (r"No space left on device|os error 28", "room", "there is no room for the packages", "make room: Airflow needs 2 GB"),
+    (
+        r"No space left on device|os error 28",
+        "room",
+        "there is no room for the packages",
+        "make room: Airflow needs 2 GB",
+    ),
     (
         r"invalid peer certificate|UnknownIssuer|certificate verify",
         "certificate",
@@ -23,7 +28,8 @@ FAILURES = (
         "add its authority to this host: /usr/local/share/ca-certificates and update-ca-certificates",
     ),
     (
-        r"dns error|failed to lookup|tcp connect error|[Cc]onnection refused|timed out|error sending request|Network is unreachable",
+        r"dns error|failed to lookup|tcp connect error|[Cc]onnection refused|timed out|error sending request"
+        r"|Network is unreachable",
         "unreachable",
         "the registry cannot be reached: {address}",
         "let this host reach it, or name another one in /etc/uv/uv.toml or /etc/pip.conf",
@@ -57,7 +63,7 @@ class Uv:
         self._run(["venv", "--quiet", "--no-project", "--python", python, self.path])
 
     def install(self, requirements, constraints, minor):
-        """Install the requirements; `constraints` is {"text": …}, {"url": …} or None. Compiles, so that no service has to."""
+        """Install and compile the requirements; `constraints` is {"text": …}, {"url": …} or None."""
         owned.write(f"{self.work}/requirements.txt", "\n".join(requirements) + "\n", self.account)
         argv = ["pip", "install", "--compile-bytecode", "-r", f"{self.work}/requirements.txt"]
         url = ""
@@ -132,7 +138,7 @@ class Uv:
             ) from e
 
     def _config(self, home):
-        """Write pip's registry in uv's words, where the host names one for pip alone; it may hold a login: mode 0600."""
+        """Write pip's registry in uv's words, where the host names one for pip alone; mode 0600, for its login."""
         if any(map(os.path.exists, (*UV_CONFIGS, f"{home}/.config/uv/uv.toml"))):
             return None
         text = from_pip(*PIP_CONFIGS)

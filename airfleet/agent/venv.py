@@ -32,7 +32,10 @@ def make_uv(path, seen, want, means, tell):
         if "ensurepip" not in e.tail:
             raise
         raise run.Refused(
-            f"{python} cannot make virtual environments", kind="missing", remedy="apt-get install python3-venv", tail=e.tail
+            f"{python} cannot make virtual environments",
+            kind="missing",
+            remedy="apt-get install python3-venv",
+            tail=e.tail,
         ) from e
     argv = [f"{path}/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
     tell(f"installing uv {want['version']}")
@@ -97,7 +100,7 @@ def _make(path, programs, want, means):
 
 
 def _put_back(path, programs, tell):
-    """Bring the packages back to what the mark says, in place, under the feet of what runs there; tell if that was possible."""
+    """Bring the packages back to what the mark says, in place: services run from here. Return whether that was done."""
     mark = owned.read_mark(f"{path}/{MARK}")
     try:
         now, installed = _packages(path), set(mark["packages"])

@@ -1,4 +1,4 @@
-"""Real services of the tests' own, on free loopback ports, ended by their process id; and small servers that misbehave."""
+"""Real services of the tests' own on free loopback ports, ended by their process id; and servers that misbehave."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from glob import glob
 from pathlib import Path
 
 REDIS = shutil.which("redis-server")
-POSTGRES = next(iter(sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True)), None)
+POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 WAIT_S = 30
 
 
@@ -74,7 +73,17 @@ def _postgres(folder: Path):
     data.mkdir()
     if as_postgres:
         shutil.chown(data, "postgres", "postgres")
-    argv = [f"{POSTGRES}/initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync"]
+    argv = [
+        f"{POSTGRES}/initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "scram-sha-256",
+        f"--pwfile={password}",
+        "--no-sync",
+    ]
     subprocess.run(argv, check=True, capture_output=True, cwd="/", **as_postgres)
     port = free_port()
     argv = [f"{POSTGRES}/postgres", "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-F"]

@@ -1,4 +1,4 @@
-"""The agent as it runs in reality: its program over stdin into an isolated Python, then one request; answers by lines."""
+"""The agent as it runs in reality: program over stdin into an isolated Python, one request, answers by lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airfleet import bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _beat(child: subprocess.Popen, over: threading.Event) -> None:
@@ -86,13 +89,22 @@ def account() -> str:
 
 @pytest.fixture(scope="session")
 def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with Celery and the driver of PostgreSQL, and beside them the bare outline of an Airflow."""
+    """A virtual environment with Celery and the driver of PostgreSQL."""
     uv = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
     if uv is None:
         pytest.skip("uv is not installed here")
     path = tmp_path_factory.mktemp("drivers") / "venv"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, path], check=True)
-    argv = [uv, "pip", "install", "--quiet", "--python", path / "bin" / "python", "celery[redis]<5.7", "psycopg2-binary"]
+    argv = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        path / "bin" / "python",
+        "celery[redis]<5.7",
+        "psycopg2-binary",
+    ]
     made = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "UV_SYSTEM_CERTS": "1"})
     if made.returncode:
         pytest.skip(f"the registry cannot be reached from here: {made.stderr.splitlines()[-1:]}")

@@ -22,7 +22,9 @@ class Repository:
         env = {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), "GIT_CONFIG_NOSYSTEM": "1"}
         who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
         cwd = self.path if self.path.exists() else self.path.parent
-        return subprocess.run(["git", *who, *words], cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["git", *who, *words], cwd=cwd, env=env, check=True, capture_output=True, text=True
+        ).stdout
 
     def commit(self, message: str, **files: str) -> str:
         """Write files and commit them; return the commit."""
@@ -94,7 +96,7 @@ def test_leftovers_of_a_killed_clone_do_not_matter(agent, repository, account, t
 
 def test_branch_tag_and_commit_are_resolved_after_a_fetch(repository, resolve):
     """What was pushed a moment ago is found, by branch, tag and abbreviated commit."""
-    commit = repository.commit("second: 한글 \"quoted\" $(x)")
+    commit = repository.commit('second: 한글 "quoted" $(x)')
     repository.git("tag", "v1")
     for ref in ("main", "v1", commit, commit[:10]):
         words = resolve(ref)["words"]

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from agent_services import POSTGRES, free_port, postgres
@@ -59,7 +60,7 @@ elif sys.argv[1:3] == ["users", "create"]:
     user = q.fetchone()[0]
     q.execute("insert into ab_user_role select %s, id from ab_role where name = %s", (user, words["--role"]))
 elif sys.argv[1:3] == ["users", "add-role"]:
-    q.execute("insert into ab_user_role select u.id, r.id from ab_user u, ab_role r where u.username = %s and r.name = %s",
+    q.execute("insert into ab_user_role select u.id, r.id from ab_user u, ab_role r where username = %s and name = %s",
               (words["--username"], words["--role"]))
 else:
     sys.exit(2)
@@ -98,9 +99,9 @@ def sql(venv, server):
 
     def run(*statements, database="airflow"):
         code = (
-            "import sys, psycopg2\nc = psycopg2.connect(host='127.0.0.1', port=sys.argv[1], user='postgres', password='sup',"
-            " dbname=sys.argv[2])\nc.autocommit = True\nq = c.cursor()\nfor s in sys.argv[3:]:\n    q.execute(s)\n"
-            "print(q.fetchall() if q.description else '')"
+            "import sys, psycopg2\nc = psycopg2.connect(host='127.0.0.1', port=sys.argv[1], user='postgres',"
+            " password='sup', dbname=sys.argv[2])\nc.autocommit = True\nq = c.cursor()\n"
+            "for s in sys.argv[3:]:\n    q.execute(s)\nprint(q.fetchall() if q.description else '')"
         )
         argv = [venv / "bin" / "python", "-c", code, str(server), database, *statements]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
@@ -120,7 +121,8 @@ def words(venv, server, sql, account):
         database="postgres",
     )
     dsn = {"host": "127.0.0.1", "port": server, "name": "airflow", "user": "airflow", "password": PASSWORD}
-    url = f"host=127.0.0.1 port={server} dbname=airflow user=airflow password='{PASSWORD.replace(chr(39), chr(92) + chr(39))}'"
+    escaped = PASSWORD.replace("'", r"\'")
+    url = f"host=127.0.0.1 port={server} dbname=airflow user=airflow password='{escaped}'"
     env = {"AIRFLOW_HOME": "/home/x", "TEST_DSN": url}
     return {"dsn": {**dsn, "sslmode": "prefer"}, "venv": str(venv), "account": account, "env": env}
 
@@ -251,7 +253,14 @@ def test_the_database_is_well_when_airflows_own_role_can_write(agent, migrated, 
 
 def beat(sql, **more):
     """Let a job beat."""
-    job = {"job_type": "SchedulerJob", "state": "running", "hostname": socket.gethostname(), "age": 1, "started": 60, **more}
+    job = {
+        "job_type": "SchedulerJob",
+        "state": "running",
+        "hostname": socket.gethostname(),
+        "age": 1,
+        "started": 60,
+        **more,
+    }
     sql(
         "insert into job (job_type, state, hostname, latest_heartbeat, start_date) values ('{job_type}', '{state}',"
         " '{hostname}', now() - interval '{age} s', now() - interval '{started} s')".format(**job)
@@ -302,8 +311,7 @@ def test_no_password_stands_in_a_command_line(agent, migrated):
         for name in os.listdir("/proc"):
             for what in ("cmdline", "environ"):
                 try:
-                    with open(f"/proc/{name}/{what}", "rb") as f:
-                        text = f.read()
+                    text = Path(f"/proc/{name}/{what}").read_bytes()
                 except OSError:
                     continue
                 if b"airfleet_inside" in text or f"{words['venv']}/bin/python".encode() in text:

@@ -252,7 +252,9 @@ def probe_workers(agent, drivers, broker, account, tmp_path):
 def keys(drivers, broker):
     """Return the keys of both databases of the broker."""
     code = "import redis, sys\nfor n in (0, 2):\n    print(*redis.Redis.from_url(sys.argv[1] + '/%d' % n).keys())"
-    return subprocess.run([drivers / "bin" / "python", "-c", code, broker], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [drivers / "bin" / "python", "-c", code, broker], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_a_worker_that_consumes_and_runs_is_well_and_left_as_it_was(probe_workers, worker, drivers, broker):

@@ -8,11 +8,14 @@ import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airfleet.agent import run, uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UV = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed here")
@@ -21,7 +24,9 @@ pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed here")
 def wheel(folder: Path, name: str, version: str, requires: str = "") -> None:
     """Write a wheel with one module."""
     info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (f"Requires-Dist: {requires}\n" if requires else "")
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (
+        f"Requires-Dist: {requires}\n" if requires else ""
+    )
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as z:
         z.writestr(f"{name}.py", f"version = {version!r}\n")
         z.writestr(f"{info}/METADATA", metadata)
@@ -97,7 +102,10 @@ def test_a_package_added_by_hand_is_named_and_taken_out(agent, make, path, wheel
     for name, version in (("gamma", "1.0"), ("delta", "3.0")):
         wheel(wheels, name, version)
         shutil.unpack_archive(wheels / f"{name}-{version}-py3-none-any.whl", site(path), "zip")
-        record = f"{name}.py,,\n{name}-{version}.dist-info/METADATA,,\n{name}-{version}.dist-info/WHEEL,,\n{name}-{version}.dist-info/RECORD,,\n"
+        info = f"{name}-{version}.dist-info"
+        record = "".join(
+            f"{file},,\n" for file in (f"{name}.py", *(f"{info}/{f}" for f in ("METADATA", "WHEEL", "RECORD")))
+        )
         (site(path) / f"{name}-{version}.dist-info" / "RECORD").write_text(record)
     assert agent.state("venv", path)["packages"] == "changed by hand: +delta-3.0 +gamma-1.0"
     assert make("alpha", "beta==2.0")["told"] == {"how": "put back"}
@@ -126,7 +134,13 @@ def test_an_environment_whose_python_is_gone_is_made_anew(agent, make, path):
 
 @pytest.mark.parametrize(
     ("at_least", "below", "refused"),
-    [("2.0", "2.11", True), ("2.10", "3", True), ("2.0", "2.10", False), ("2.10.1", "3", False), ("2.10.0", "2.10.1", True)],
+    [
+        ("2.0", "2.11", True),
+        ("2.10", "3", True),
+        ("2.0", "2.10", False),
+        ("2.10.1", "3", False),
+        ("2.10.0", "2.10.1", True),
+    ],
 )
 def test_known_broken_versions_are_refused_by_number(agent, make, path, at_least, below, refused):
     """2.10 lies between 2.9 and 2.11, and 2.10 is 2.10.0; a refusal leaves nothing behind."""
@@ -192,7 +206,7 @@ def test_constraints_that_are_not_there_are_named(make):
         server.shutdown()
         server.server_close()
     assert (answer["t"], answer["class"]) == ("failed", "missing")
-    assert "/c-%d.%d.txt" % sys.version_info[:2] in answer["error"]
+    assert f"/c-{sys.version_info[0]}.{sys.version_info[1]}.txt" in answer["error"]
     answer = make("beta", constraints={"url": "http://127.0.0.1:1/c-{python}.txt"})
     assert (answer["t"], answer["class"]) == ("failed", "unreachable")
 

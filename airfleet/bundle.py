@@ -7,8 +7,10 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+# The alarm ends an agent whose request never comes; once there is one, `main` watches over its operator itself.
 LOADER = """\
-import sys, zlib
+import signal, sys, zlib
+signal.alarm(90)
 b = sys.stdin.buffer
 line = b.readline()
 while line and not line.startswith(b"airfleet "):

@@ -77,7 +77,12 @@ def _new(change: Change) -> str:
 
 
 def _words(change: Change) -> Iterator[str]:
-    for name, have, want in change.differing:
+    differing = list(change.differing)
+    if change.resource.kind == "unit" and (now := (change.seen.state or {}).get("active")) != "active":
+        # What a process that does not run has read is no news.
+        yield f"is {now}"
+        differing = [item for item in differing if item[0] == "enabled"]
+    for name, have, want in differing:
         if name == "sha256":
             yield "content"
         elif name.startswith("started with "):

@@ -58,7 +58,6 @@ def _options() -> Any:
 
 def compare(site: Site, options: Any) -> dict[str, Any]:
     """Time the chosen tools on so many machines and return all that the page tells about it."""
-    load = os.getloadavg()[0]
     if set(options.tools) & {"pyinfra", "ansible"}:
         tools.install_rivals()
     most = max(options.hosts)
@@ -70,8 +69,9 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
         say("bringing them into order")
         command, env = tools.airfleet_command("bring", most)
         measure.run([command], env, REPOSITORY)
-        timed = {}
+        timed, when = {}, {}
         for count in options.hosts:
+            when[str(count)] = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}"
             chosen = [tool for tool in tools.tools(site, booted[:count]) if tool.name in options.tools]
             rounds = options.rounds or (3 if count >= MANY else 7)
             timed[str(count)] = {
@@ -82,9 +82,8 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
         if not options.keep:
             machines.destroy(site, most)
     return {
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "computer": computer(),
-        "load": f"{load:.1f}",
+        "when": when,
         "versions": tools.versions(),
         "hosts": timed,
         "startup": starts,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAMPLE_S = 0.02
 LOOK_S = 0.3
 QUIET = 0.85  # this share of the cores idle
-PATIENCE_S = 20
+PATIENCE_S = 10
 
 
 class BenchmarkFailed(Exception):
@@ -46,7 +46,7 @@ def run(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) ->
         child.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for: Popen need not
         if child.returncode:
             raise BenchmarkFailed(f"{' '.join(command)[:200]} ended with {child.returncode}\n{text[-3000:]}")
-    return Run(text, seconds, sum(usage.ru_maxrss for _, _, usage in ended))
+    return Run(text, seconds, max(usage.ru_maxrss for _, _, usage in ended))
 
 
 def wait_for_quiet() -> None:
@@ -76,9 +76,9 @@ def start(
 
 
 def run_for_memory(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) -> tuple[str, int]:
-    """Run the commands; return what they printed and the most memory (KiB) that they and their descendants had together.
+    """Run the commands; return what they printed, and the most memory (KiB) that they and their descendants had.
 
-    It is the sum of the proportional set sizes, sampled, so that what forks share counts once. Sampling costs time:
+    That is the sum of the proportional set sizes, sampled, so that what forks share counts once. Sampling costs time:
     a run that is measured so is never timed.
     """
     peak = 0

@@ -130,7 +130,9 @@ def make_link(path, seen, want, means, tell):
     try:
         _unchanged(look_link(path, {})[0], seen, path)
         if seen and seen["target"] == "not a link":
-            raise run.Refused(f"{path} is not a link", remedy="move it away; airfleet removes nothing that it did not make")
+            raise run.Refused(
+                f"{path} is not a link", remedy="move it away; airfleet removes nothing that it did not make"
+            )
         os.symlink(want["target"], temporary, dir_fd=folder)
         account = pwd.getpwnam(means["owner"])
         os.chown(temporary, account.pw_uid, account.pw_gid, dir_fd=folder, follow_symlinks=False)

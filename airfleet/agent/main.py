@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import sys
 import threading
 
@@ -23,6 +24,7 @@ KINDS = {
     "account": "accounts",
     "packages": "packages",
     "unit": "units",
+    "instances": "units",
     "disk": "system",
     "pyenv": "python",
     "python": "python",
@@ -45,6 +47,13 @@ CALLS = {
     "probe_workers": "probe",
     "probe_flower": "probe",
     "journal": "units",
+    "steer": "services",
+    "workers_look": "worker",
+    "restart_drained": "worker",
+    "stop_drained": "worker",
+    "start_worker": "worker",
+    "drain": "worker",
+    "resume": "worker",
 }
 _writing = threading.Lock()
 
@@ -52,9 +61,12 @@ _writing = threading.Lock()
 def say(answer):
     """Send one JSON line to the operator."""
     line = json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
-    with _writing:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    try:
+        with _writing:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        run.lose()  # nobody listens: this may be noticed here before it is at stdin
 
 
 def main():
@@ -62,7 +74,10 @@ def main():
     stdin = sys.stdin.buffer
     length = int(stdin.readline())
     request = json.loads(stdin.read(length))
+    signal.alarm(0)
     threading.Thread(target=_watch, args=(stdin,), daemon=True).start()
+    for each in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
     os.umask(0o022)
     try:
         if request["op"] == "look":
@@ -150,5 +165,4 @@ def _watch(stdin):
     while True:
         ready, _, _ = select.select([fd], [], [], SILENCE_S)
         if not ready or not os.read(fd, 4096):
-            run.end_children()
-            os._exit(70)
+            run.lose()

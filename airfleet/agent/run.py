@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -12,7 +13,12 @@ import time
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL_LINES = 25
 TAIL_WIDTH = 500
+LAST_WORDS_S = 40
+LOST = 70
 _children = set()
+_on_loss = []
+_losing = []
+_loss = threading.Lock()
 
 
 class Refused(Exception):
@@ -65,24 +71,27 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
         groups = os.getgrouplist(user, account.pw_gid)
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
     try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
-            env=environment(user, env),
-            cwd=cwd,
-            start_new_session=True,
-            encoding="utf-8",
-            errors="replace",
-            umask=0o022,
-            **identity,
-        )
+        with _loss:  # nothing is started any more once the operator is lost
+            if not _is_over():
+                child = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+                    env=environment(user, env),
+                    cwd=cwd,
+                    start_new_session=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    umask=0o022,
+                    **identity,
+                )
+                _children.add(child)
     except FileNotFoundError as e:
         raise Refused(f"there is no program {argv[0]} on this host", kind="missing") from e
     except PermissionError as e:
         raise Refused(f"{user} may not run {argv[0]}, or not reach its folder", kind="missing") from e
-    _children.add(child)
+    stand_still()
     out = []
     timer = threading.Timer(timeout_s, _kill, (child,))
     timer.daemon = True
@@ -101,6 +110,7 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
         timer.cancel()
         _kill(child)
         _children.discard(child)
+        stand_still()
     text = "".join(out)
     if timed_out:
         raise Refused(f"{argv[0]} took more than {timeout_s} s and was ended", kind="timeout", tail=tail(text))
@@ -122,6 +132,51 @@ def wait_until(condition, timeout_s, poll_s=0.1):
         if value or time.monotonic() > deadline:
             return value
         time.sleep(poll_s)
+
+
+@contextlib.contextmanager
+def on_loss(callback):
+    """Have `callback` called if the operator is lost while the block lasts, before this process ends."""
+    _on_loss.append(callback)
+    try:
+        yield
+    finally:
+        stand_still()
+        _on_loss.remove(callback)
+
+
+def lose():
+    """End all programs, then do what was asked for on a loss, and end this process: the operator is gone.
+
+    No other thread gets any further: what it would do next is not wanted by anybody. The last words take LAST_WORDS_S
+    at most.
+    """
+    with _loss:
+        first = not _losing
+        _losing.append(threading.get_ident())
+    if not first:
+        stand_still()
+        return
+    end = threading.Timer(LAST_WORDS_S, os._exit, (LOST,))
+    end.daemon = True
+    end.start()
+    end_children()
+    try:
+        for callback in reversed(_on_loss):
+            with contextlib.suppress(Exception):  # nobody is there to be told; the others are still to be called
+                callback()
+    finally:
+        os._exit(LOST)
+
+
+def stand_still():
+    """Stop this thread for good once the operator is lost, unless it is the one that sees to that."""
+    if _is_over():
+        threading.Event().wait()
+
+
+def _is_over():
+    return bool(_losing) and threading.get_ident() != _losing[0]
 
 
 def end_children():

@@ -24,7 +24,9 @@ def show(names):
     blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     blocks = [block for block in blocks if block]
     if len(blocks) != len(names):
-        raise run.Refused("systemd does not answer on this host", remedy="is it booted with systemd as its first process?")
+        raise run.Refused(
+            "systemd does not answer on this host", remedy="is it booted with systemd as its first process?"
+        )
     return dict(zip(names, blocks))
 
 
@@ -67,7 +69,7 @@ def make_unit(name, seen, want, means, tell):
     if want["active"] == "active":
         _start(name, seen, want, means, tell)
     elif now["active"] not in ("inactive", "failed"):
-        _await(name, "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
+        bring(name, "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
 
 
 def _start(name, seen, want, means, tell):
@@ -81,13 +83,13 @@ def _start(name, seen, want, means, tell):
     # One that failed to start may be waiting for its next try ("activating"): restart takes that over as well.
     if not running and seen is not None and seen["active"] not in ("inactive", "failed"):
         verb = "restart"
-    state = _await(name, verb, ("active", "failed"), means["stop_timeout_s"] + SETTLE_S, tell)
+    state = bring(name, verb, ("active", "failed"), means["stop_timeout_s"] + SETTLE_S, tell)
     if state != "active":
         told = _journal(name, began)
         raise run.Refused(f"{name} is {state} after {verb}", remedy=_port_holder(told), tail=told)
 
 
-def _await(name, verb, wanted, timeout_s, tell):
+def bring(name, verb, wanted, timeout_s, tell):
     """Ask systemd for it without blocking and wait, telling why; return the state that was reached."""
     run.run(["systemctl", verb, "--no-block", name])
     began = time.monotonic()
@@ -97,6 +99,9 @@ def _await(name, verb, wanted, timeout_s, tell):
         now = show([name])[name]
         if now["ActiveState"] in wanted and _no_job(name):
             return now["ActiveState"]
+        # Our units are never given up: one that ended at once is not "failed" but waits for its next try.
+        if now["SubState"] == "auto-restart" and verb != "stop" and _no_job(name):
+            return "failing"
         if time.monotonic() - last[0] > 5:
             last[0] = time.monotonic()
             tell(f"{verb}: {now['ActiveState']} ({now['SubState']}) for {last[0] - began:.0f} s, at most {timeout_s} s")
@@ -127,5 +132,16 @@ def journal(words, tell):
 
 
 def _journal(name, since, lines=20):
-    argv = ["journalctl", "--unit", name, "--since", f"@{since:.0f}", "--lines", str(lines), "--output", "cat", "--no-pager"]
+    argv = [
+        "journalctl",
+        "--unit",
+        name,
+        "--since",
+        f"@{since:.0f}",
+        "--lines",
+        str(lines),
+        "--output",
+        "cat",
+        "--no-pager",
+    ]
     return run.run(argv, ok=(0, 1)).strip()

@@ -1,11 +1,12 @@
 """The agent's life: it ends when its operator does, with everything that it started, and its lock with it."""
 
+import ast
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from airfleet import bundle
 from airfleet.agent import main, packages
@@ -53,6 +54,13 @@ def test_a_lock_goes_with_its_holder_however_that_ends(agent, tmp_path):
     wait_until_free(agent, path)
 
 
+def alive(pid):
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_programs_end_with_the_connection(tmp_path):
     """When the operator is gone, a long program and all that it started are ended, not left running."""
     mark = tmp_path / "pid"
@@ -62,7 +70,7 @@ def test_programs_end_with_the_connection(tmp_path):
         "threading.Thread(target=main._watch, args=(sys.stdin.buffer,), daemon=True).start()\n"
         f"run.run(['sh', '-c', 'sleep 1000 & echo $! > {mark}; wait'])\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, cwd=os.getcwd())
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
     deadline = time.monotonic() + 10
     while not mark.exists() or not mark.read_text().strip():
         assert time.monotonic() < deadline
@@ -70,13 +78,13 @@ def test_programs_end_with_the_connection(tmp_path):
     sleeper = int(mark.read_text())
     child.stdin.close()
     assert child.wait(10) == 70
-    while os.path.exists(f"/proc/{sleeper}") and "Z" not in open(f"/proc/{sleeper}/stat").read().split(")")[1][:3]:
+    while alive(sleeper):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def test_a_word_before_the_program_is_passed_over(tmp_path):
-    """sudo may leave a password that it did not need on stdin: the loader looks for the program."""
+    """A password that sudo did not need may be left on stdin: the loader looks for the program."""
     child = subprocess.Popen([sys.executable, "-I", "-c", bundle.LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child.stdin.write(b"not needed\n" + bundle.program() + bundle.request({"op": "look", "resources": []}))
     child.stdin.flush()
@@ -88,7 +96,10 @@ def test_the_holder_of_a_lock_file_is_named(tmp_path):
     """Whoever keeps apt locked is found by its name and pid."""
     path = tmp_path / "lock-frontend"
     path.touch()
-    program = f"import fcntl, time; f = open({str(path)!r}, 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    program = (
+        f"import fcntl, time; f = open({str(path)!r}, 'r+b'); "
+        "fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    )
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     try:
         holder.stdout.readline()
@@ -102,8 +113,5 @@ def test_the_holder_of_a_lock_file_is_named(tmp_path):
 
 def test_only_the_standard_library_of_an_old_python(tmp_path):
     """Every module of the agent compiles as Python 3.9."""
-    import ast
-    from pathlib import Path
-
     for path in sorted((Path(main.__file__).parent).glob("*.py")):
         ast.parse(path.read_text(), feature_version=(3, 9))

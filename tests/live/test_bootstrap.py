@@ -167,7 +167,10 @@ BROKEN = {
         "-load_examples = True",
     ),
     "a removed package": (["dpkg", "--remove", "--force-all", "xz-utils"], "xz-utils is missing"),
-    "a stopped service": (["systemctl", "stop", "airflow-triggerer.service"], "unit airflow-triggerer.service: active"),
+    "a stopped service": (
+        ["systemctl", "stop", "airflow-triggerer.service"],
+        "unit airflow-triggerer.service: is inactive",
+    ),
     "a disabled service": (["systemctl", "disable", "airflow-logs.service"], "unit airflow-logs.service: enabled"),
     "a mode opened to the world": (["chmod", "0644", "/home/airflow/airflow/environment"], "mode 0644 → 0600"),
     "a DAG edited in place": (

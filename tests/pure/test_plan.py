@@ -48,7 +48,7 @@ def test_what_was_not_asked_is_a_key_error():
         (
             Unit("u.service"),
             {"enabled": "enabled", "active": "failed"},
-            "~ unit u.service: active failed → active, reload no",
+            "~ unit u.service: is failed",
         ),
     ],
 )

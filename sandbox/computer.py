@@ -10,7 +10,6 @@ from pathlib import Path
 
 from airfleet.errors import UsageError
 
-PACKAGES = tuple((Path(__file__).parent / "packages.txt").read_text().split())
 PROGRAMS = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
@@ -36,14 +35,18 @@ def check_computer() -> None:
             place="sandbox",
             remedy=f"sudo; or {INSTEAD}",
         )
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
-    if missing:
+    if missing := missing_packages():
         raise UsageError(
             f"missing Debian packages: {', '.join(missing)}",
             place="this computer",
             remedy=f"apt-get install --no-install-recommends {' '.join(missing)}",
         )
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages whose programs this computer does not have."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
 
 
 def authorities() -> list[Path]:

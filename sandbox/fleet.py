@@ -39,6 +39,7 @@ def up(
     """
     began = time.monotonic()
     check_computer()
+    network.claim(site)
     wanted = [SVC, *fleet_names(workers), *extra]
     release = choose_release(release, {n: m for n, m in site.machines().items() if n in wanted and n != SVC})
     for name in wanted:
@@ -86,6 +87,7 @@ def down(*, purge: bool = False, site: Site = HERE, say: Callable[[str], None] =
     It goes by what is there, not by what was written down, so it also clears what a crash left.
     """
     check_computer()
+    network.claim(site)
     began = time.monotonic()
     with site.lock():
         left = {name.removeprefix(site.cgroup("")) for name in cgroup.names(site.cgroup(""))}

@@ -66,6 +66,7 @@ def boot(
     folder there; `prepare` writes onto a new disk before the first boot.
     """
     check_computer()
+    network.claim(site)
     check_release(release)
     site.tagged(name)
     known = site.machines().get(name)
@@ -85,6 +86,7 @@ def boot(
 def destroy(name: str, *, site: Site = HERE) -> None:
     """Take one machine away: processes, cgroup, disk and host key. A machine that is not there is no error."""
     site.tagged(name)
+    network.claim(site)
     with site.lock():
         _remove(site, name)
         write_known_hosts(site)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airfleet.errors import UsageError
+from sandbox import cgroup
 from sandbox.command import run
 from sandbox.site import GATEWAY_NUMBER, Site, choose_subnet, write_whole
 
@@ -65,6 +67,27 @@ table ip {table} {{
 """
 
 
+def claim(site: Site) -> None:
+    """Take the site's names on this computer; UsageError when another checkout's sandbox runs under them.
+
+    What another one left that does not run any more, as after a crash or in a checkout that is gone, is taken away.
+    """
+    record = SAVED / f"{site.bridge}.owner"
+    with _settings_lock():
+        owner = record.read_text() if record.is_file() else ""
+        if owner == str(site.state):
+            return
+        if owner and any(cgroup.populated(name) for name in cgroup.names(site.cgroup(""))):
+            raise UsageError(
+                f"the sandbox that runs on this computer belongs to another checkout: {owner}",
+                place="sandbox",
+                remedy="run `fab sandbox.down` there first",
+            )
+        if owner:
+            _remove_bridge(site)
+        write_whole(record, str(site.state))
+
+
 def raise_network(site: Site) -> None:
     """Bridge, rules and settings, each only when it is not yet there. Call with the site's lock held."""
     subnet = subnet_of(site)
@@ -80,14 +103,19 @@ def raise_network(site: Site) -> None:
 
 def remove_network(site: Site) -> None:
     """Take rules, bridge and the record of the subnet away; the last site puts the kernel's settings back."""
-    if run(["nft", "list", "table", "ip", site.table], check=False).returncode == 0:
-        run(["nft", "delete", "table", "ip", site.table])
     with _settings_lock():
-        if site.bridge in bridges():
-            run(["ip", "link", "delete", site.bridge])
+        _remove_bridge(site)
+        (SAVED / f"{site.bridge}.owner").unlink(missing_ok=True)
         if not bridges():
             _put_settings_back()
     (site.state / "network.json").unlink(missing_ok=True)
+
+
+def _remove_bridge(site: Site) -> None:
+    if run(["nft", "list", "table", "ip", site.table], check=False).returncode == 0:
+        run(["nft", "delete", "table", "ip", site.table])
+    if site.bridge in bridges():
+        run(["ip", "link", "delete", site.bridge])
 
 
 def network_up(site: Site) -> bool:

@@ -327,3 +327,20 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     with pytest.raises(UsageError, match="debootstrap, nftables") as raised:
         check_computer()
     assert raised.value.remedy == "apt-get install --no-install-recommends debootstrap nftables"
+
+
+def test_another_checkouts_sandbox_is_left_alone(tmp_path):
+    """A second checkout with the same names is refused while the first one's machines run, and takes over after it."""
+    first, second = make_site(tmp_path / "one", "o"), make_site(tmp_path / "two", "o")
+    try:
+        machine = boot("m1", site=first)
+        for attempt in (lambda: boot("m1", site=second), lambda: down(site=second)):
+            with pytest.raises(UsageError, match="belongs to another checkout"):
+                attempt()
+        assert ssh_answers(machine.address)
+        kill("m1", site=first)
+        boot("m1", site=second)
+        assert ssh_answers(second.machines()["m1"].address)
+    finally:
+        down(site=second)
+    assert leftovers(second) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
@@ -29,6 +30,14 @@ DEVELOPMENT = {
     "ctypes": "libffi-dev",
     "zlib": "zlib1g-dev",
 }
+PHASES = (
+    ("Downloading", "downloading"),
+    ("checking", "configuring"),
+    ("gcc", "compiling (two to five minutes)"),
+    ("/usr/bin/install", "installing"),
+    ("Compiling '", "compiling its library"),
+    ("Installed", "installed"),
+)
 FAILURES = (
     (
         "checksum mismatch",
@@ -172,7 +181,8 @@ def _build(path, root, version, means, tell):
         env["_PYTHON_BUILD_FORCE_SKIP_XZ"] = "1"  # the mirror has the .tgz, not the .tar.xz
     argv = [f"{root}/bin/pyenv", "install", "--verbose", version]
     try:
-        run.run(argv, user=account, env=owned.making(path, env), timeout_s=BUILD_S, tell=tell)
+        told = functools.partial(_tell_phase, tell, version)
+        run.run(argv, user=account, env=owned.making(path, env), timeout_s=BUILD_S, tell=told)
     except run.Refused as e:
         owned.remove(path, account)
         for sign, kind, what, remedy in FAILURES:
@@ -181,6 +191,14 @@ def _build(path, root, version, means, tell):
         raise run.Refused(f"Python {version} could not be built", kind=e.kind, tail=e.tail) from e
     finally:
         owned.remove(work, account)
+
+
+def _tell_phase(tell, version, line):
+    """Tell what a build is at, instead of the command lines of a compiler."""
+    for sign, phase in PHASES:
+        if line.startswith(sign):
+            tell(f"Python {version}: {phase}")
+            return
 
 
 def _verify(path, version, account):

@@ -50,7 +50,7 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
     password = secrets.redis_password.reveal()
     meant: dict[str, object] = {
         "dags_folder": layout.dags_folder(inventory.dags.folder),
-        "plugins_folder": layout.plugins,
+        "plugins_folder": f"{layout.current}/{inventory.dags.plugins}" if inventory.dags.plugins else layout.plugins,
         "fernet_key": _literal(secrets.fernet_key.reveal(), "fernet_key"),
         "database_url": database_url(inventory, secrets),
         "base_log_folder": layout.logs,

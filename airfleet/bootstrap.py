@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, probes, rollout, session
+from airfleet import gates, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.desired import Target, git_words, stages_of
 from airfleet.errors import ChangesPending, GateRefused
@@ -58,8 +58,15 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen) -> None:
             raise ChangesPending(
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
             )
-        with fleet.locked():
-            run.apply()
+        entry = records.entry("bootstrap")
+        with fleet.locked(), records.recorded(fleet, entry):
+            try:
+                run.apply()
+            finally:
+                entry |= {
+                    "commit": run.target.release,
+                    "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
+                }
 
 
 class _Run:
@@ -148,11 +155,16 @@ class _Run:
 
     def _learn_release(self, facts: Mapping[str, Facts]) -> None:
         """Keep the release that is there: bootstrap brings hosts to it, only deploy changes it."""
-        current = layout_of(self.fleet.inventory).current
-        seen = [fact["link", current].state for fact in facts.values()]
-        commits = [str(state["target"]).rpartition("/")[2] for state in seen if state]
+        layout = layout_of(self.fleet.inventory)
+        texts: dict[str, str] = {}
+        commits = []
+        for fact in facts.values():
+            if state := fact["link", layout.current].state:
+                commits.append(str(state["target"]).rpartition("/")[2])
+                texts[commits[-1]] = str(fact["release", layout.releases].detail.get("requirements") or "")
         if commits:
-            self.target = replace(self.target, release=max(commits, key=commits.count))
+            release = max(commits, key=commits.count)
+            self.target = replace(self.target, release=release, requirements=texts[release])
 
     def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""

@@ -33,18 +33,25 @@ BUILD_PACKAGES = (
 
 @dataclass(frozen=True)
 class Target:
-    """All that decides what the hosts should be; `release` None means that no host has one yet."""
+    """All that decides what the hosts should be; `release` None means that no host has one yet.
+
+    `requirements` is the text of the repository's own requirements file in that release. With `every_release` a process
+    that started with another release is stale even where it has read nothing else of it.
+    """
 
     inventory: Inventory
     secrets: Secrets
     constraints: Words
     release: str | None = None
+    requirements: str = ""
+    every_release: bool = False
 
     @property
     def venv_digest(self) -> str:
         """The name of the virtual environment: a digest of all that decides its contents."""
         airflow = self.inventory.airflow
-        contents = [airflow.version, airflow.python, airflow.extras, airflow.requirements, self.constraints]
+        contents: list[object] = [airflow.version, airflow.python, airflow.extras, airflow.requirements]
+        contents += [self.constraints, *([self.requirements] if self.requirements else [])]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:12]
 
 
@@ -56,10 +63,11 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         target.secrets,
         venv_digest=target.venv_digest,
         commit=target.release or UNKNOWN_COMMIT,
+        release=_as_good(target),
     )
 
-    def of(stage: str, *prefixes: str) -> Stage:
-        return Stage(stage, tuple(unit for unit in running if unit.name.startswith(prefixes)))
+    def of(stage: str, *prefixes: str, also: Sequence[Resource] = ()) -> Stage:
+        return Stage(stage, (*(unit for unit in running if unit.name.startswith(prefixes)), *also))
 
     return (
         Stage("system", tuple(_system(target, host))),
@@ -71,7 +79,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("database", tuple(_database(target, host))),
         of("scheduler", "airflow-scheduler", "airflow-triggerer"),
         of("web", "airflow-webserver"),
-        of("workers", "airflow-logs", "airflow-worker@"),
+        of("workers", "airflow-logs", "airflow-worker@", also=units.no_more_instances(target.inventory, host)),
         of("flower", "airflow-flower"),
     )
 
@@ -124,7 +132,11 @@ def _python(target: Target) -> Sequence[Resource]:
         "account": account,
         "python": python,
         "uv": f"{uv}/bin/uv",
-        "requirements": [f"apache-airflow[{','.join(airflow.extras)}]=={airflow.version}", *airflow.requirements],
+        "requirements": [
+            f"apache-airflow[{','.join(airflow.extras)}]=={airflow.version}",
+            *airflow.requirements,
+            *target.requirements.splitlines(),
+        ],
         "constraints": target.constraints,
         "cache": airflow.uv_cache,
         "refuse": [
@@ -174,11 +186,18 @@ def _code(target: Target) -> Sequence[Resource]:
 def _release(target: Target) -> Sequence[Resource]:
     layout = layout_of(target.inventory)
     commit = target.release or UNKNOWN_COMMIT
-    words: Words = {**git_words(target), "commit": target.release}
+    words: Words = {**git_words(target), "commit": target.release, "requirements": target.inventory.dags.requirements}
     return [
         Made("release", layout.releases, {"commit": commit}, ask=words, means=words),
         Link(layout.current, release_target(commit), owner=target.inventory.airflow.account),
     ]
+
+
+def _as_good(target: Target) -> tuple[tuple[str, str | None], ...]:
+    if target.every_release:
+        return ()
+    plugins = target.inventory.dags.plugins or ""
+    return (("path", layout_of(target.inventory).current), ("commit", target.release), ("plugins", plugins))
 
 
 def git_words(target: Target) -> Words:

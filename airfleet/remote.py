@@ -19,6 +19,7 @@ from airfleet.errors import (
     FleetError,
     GateRefused,
     HostChanged,
+    HostKeyRefused,
     HostUnreachable,
     NotHealthy,
 )
@@ -36,6 +37,9 @@ CLASSES: dict[str, type[FleetError]] = {
     "changed": HostChanged,
     "room": GateRefused,
     "refused": GateRefused,
+    "ref": GateRefused,
+    "away": HostUnreachable,
+    "hostkey": HostKeyRefused,
     "database": NotHealthy,
 }
 PYTHON = ["python3", "-I", "-S", "-c", bundle.LOADER]  # -S: no .pth file of the host's, and 4 ms

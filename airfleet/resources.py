@@ -158,7 +158,8 @@ class Packages(_Quiet):
 class Unit:
     """A systemd unit: enabled or not, running or not, and what its running process read when it started.
 
-    `reads` maps each file or link that the process reads to the digest or target that it should have read.
+    `reads` maps each file or link that the process reads to the digest or target that it should have read. `release`
+    (path, commit, plugins) lets another release count as this one where a running process has read the same of both.
     """
 
     kind: ClassVar[str] = "unit"
@@ -167,6 +168,7 @@ class Unit:
     enabled: bool = True
     active: bool = True
     stop_timeout_s: int = 90
+    release: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def key(self) -> str:
@@ -191,8 +193,9 @@ class Unit:
 
     @property
     def ask(self) -> Words:
-        """Where the stamp is."""
-        return {"stamp": self.stamp_path if self.reads else ""}
+        """Where the stamp is, and which other releases are as good."""
+        words: Words = {"stamp": self.stamp_path if self.reads else ""}
+        return {**words, "release": dict(self.release)} if self.release else words
 
     @property
     def means(self) -> Words:

@@ -232,6 +232,17 @@ class Dags(Section):
     known_hosts: Annotated[str, Field(pattern=patterns.LINES)] | None = Field(
         default=None, description="the git server's host key lines, as ssh-keyscan prints them"
     )
+    requirements: Annotated[str, Field(pattern=patterns.RELATIVE)] | None = Field(
+        default=None,
+        description="requirements file in the repository; a deploy that changes it makes a new environment",
+    )
+    plugins: Annotated[str, Field(pattern=patterns.RELATIVE)] | None = Field(
+        default=None, description="Airflow plugins in the repository; `~`: `plugins/` in AIRFLOW_HOME"
+    )
+    parse_timeout_s: Seconds = Field(
+        default=120, description="`fab deploy` refuses a release whose DAGs take longer to parse"
+    )
+    keep: Annotated[int, Field(ge=2, le=1000)] = Field(default=5, description="releases that stay on each host")
 
     @property
     def needs_key(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStoppe
 from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airfleet.inventory import Inventory
     from airfleet.model import Facts, Resource
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PING_S = 10
+LOCK_POLL_S = 1
 
 
 @dataclass
@@ -57,8 +59,11 @@ class Fleet:
         return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the installation's lock, on the first host of the inventory, or raise LockHeld naming who has it."""
+    def locked(self, *, wait_s: float = 0, say: Callable[[str], None] = print) -> Iterator[None]:
+        """Hold the installation's lock, on the first host of the inventory, or raise LockHeld naming who has it.
+
+        Somebody else is waited for at most `wait_s` seconds, and `say` is told who that is.
+        """
         first = next(iter(self.everyone.values()))
         words = {
             "who": local_user(),
@@ -66,7 +71,13 @@ class Fleet:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "pid": os.getpid(),
         }
-        held_by = first.hold(dict(words))["held_by"]
+        deadline, told = time.monotonic() + wait_s, ""
+        while isinstance(held_by := first.hold(dict(words))["held_by"], dict) and time.monotonic() < deadline:
+            holder = f"{held_by.get('who')}, who is at work here: {held_by.get('doing')}, since {held_by.get('since')}"
+            if holder != told:
+                say(f"waiting for {holder} (at most {wait_s:.0f} s; Ctrl-C is safe)")
+                told = holder
+            time.sleep(LOCK_POLL_S)
         if isinstance(held_by, dict):
             raise LockHeld(
                 f"{held_by.get('who')} is at work here: {held_by.get('doing')}, since {held_by.get('since')}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airfleet import airflow_cfg, layout
 from airfleet.generations import PRIVILEGED_PORTS, Service, generation_of
 from airfleet.redis_conf import render_redis_conf
-from airfleet.resources import Directory, File, Unit, digest
+from airfleet.resources import Directory, File, Made, Unit, digest
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
@@ -75,8 +75,18 @@ def unit_files(inventory: Inventory, host: Host) -> list[File]:
     return found + [File(f"{layout.UNITS}/{each.unit_file}", render_unit(inventory, host, each)) for each in services]
 
 
-def units(inventory: Inventory, host: Host, secrets: Secrets, venv_digest: str, commit: str) -> list[Unit]:
-    """Return the units of this host in the order in which they are started, each with what it should have read."""
+def units(
+    inventory: Inventory,
+    host: Host,
+    secrets: Secrets,
+    venv_digest: str,
+    commit: str,
+    release: tuple[tuple[str, str | None], ...] = (),
+) -> list[Unit]:
+    """Return the units of this host in the order in which they are started, each with what it should have read.
+
+    `release` is what lets a process that started with another release count as started with this one (see Unit).
+    """
     where = layout.layout_of(inventory)
     files = [*config_files(inventory, host, secrets), *unit_files(inventory, host)]
     seen = {file.path: digest(file.text) for file in files}
@@ -89,8 +99,25 @@ def units(inventory: Inventory, host: Host, secrets: Secrets, venv_digest: str, 
         reads = tuple((path, seen[path]) for path in read_by(inventory, service))
         stop_s = stop_timeout_s(service, host)
         instances = range(1, host.celery.instances + 1) if service.instances else (0,)
-        found += [Unit(service.unit(each), reads=reads, stop_timeout_s=stop_s) for each in instances]
+        other = release if service.reads_dags else ()
+        found += [Unit(service.unit(each), reads=reads, stop_timeout_s=stop_s, release=other) for each in instances]
     return found
+
+
+def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
+    """Return, for each service with instances, that none beyond the inventory's number is enabled or running."""
+    services = generation_of(inventory.airflow.version).services_of(set(host.roles))
+    return [
+        Made(
+            "instances",
+            f"airflow-{service.name}@",
+            {},
+            ask={"beyond": host.celery.instances},
+            means={"stop_timeout_s": stop_timeout_s(service, host)},
+        )
+        for service in services
+        if service.instances
+    ]
 
 
 def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ NAMED_LIMIT = 3
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 KEPT = "refs/airfleet/"  # no branch of the server's: a forced push must not take away what is deployed
+FOLLOWED = "refs/airfleet-branches/"  # what a branch was when it was last taken: a forced push stays one until accepted
 
 
 def look_mirror(path, ask):
@@ -66,18 +67,27 @@ def _fetch(mirror, url, means, making, refs=()):
 def resolve(words, tell):
     """Fetch, and return the commit that words["ref"] (a branch, a tag or a commit) now is.
 
-    `words` are {"mirror", "ref", "account", "ssh"}; `forced` is true where the branch no longer contains what it was.
+    `words` are {"mirror", "ref", "account", "ssh"}, and "requirements", the path of a file of it, or not. `forced` is
+    true where the branch no longer contains what it was, until that is accepted ("accept_forced").
     """
     mirror, ref, account = words["mirror"], words["ref"], words["account"]
     url = _url(mirror)
-    before = _commit(mirror, f"refs/heads/{ref}", account)
-    _fetch(mirror, url, words, making=mirror)
+    before = _commit(mirror, FOLLOWED + ref, account) or _commit(mirror, f"refs/heads/{ref}", account)
+    try:
+        _fetch(mirror, url, words, making=mirror)
+    except run.Refused as e:
+        if e.kind not in ("unreachable", "login"):
+            raise
+        raise run.Refused(e.what, kind="away", remedy=e.remedy, tail=e.tail) from e
     commit = _named(mirror, ref, account, url)
     shown = _git(mirror, ["show", "--no-patch", "--format=%s%n%an%n%cI", commit], account).split("\n")
     forced = False
     if before and before != commit:
         base = _git(mirror, ["merge-base", before, commit], account, ok=(0, 1)).strip()
         forced = base != before
+    if before and before != commit:
+        taken = before if forced and not words.get("accept_forced") else commit
+        _git(mirror, ["update-ref", FOLLOWED + ref, taken], account, ok=(0, 1, 128))
     return {
         "commit": commit,
         "subject": shown[0],
@@ -85,7 +95,15 @@ def resolve(words, tell):
         "date": shown[2],
         "forced": forced,
         "before": before,
+        "requirements": text_of(mirror, commit, words.get("requirements"), account),
     }
+
+
+def text_of(mirror, commit, name, account):
+    """Return the text of a file of a commit; "" where there is none, or none is asked for."""
+    if not name:
+        return ""
+    return _git(mirror, ["cat-file", "blob", f"{commit}:{name}"], account, ok=(0, 128))
 
 
 def _named(mirror, ref, account, url):
@@ -124,7 +142,10 @@ def look_release(folder, ask):
     listing = _listing(tree)
     if _digest(listing) != mark["tree"]:
         state["edited"] = _edited(tree, listing, mark["made_at"])
-    return state, {"subject": mark.get("subject", "")}
+    detail = {"subject": mark.get("subject", "")}
+    if ask.get("requirements"):
+        detail["requirements"] = files.look_file(f"{tree}/{ask['requirements']}", {})[1].get("text", "")
+    return state, detail
 
 
 def _current(folder):
@@ -139,7 +160,7 @@ def make_release(folder, seen, want, means, tell):
         raise run.Refused(f"not a full commit: {commit}")
     owned.end_strays(folder)
     owned.make_folder(folder, account)
-    _have(mirror, commit, means, tell)
+    have(mirror, commit, means, tell)
     tree, beside, index = f"{folder}/{commit}", f"{folder}/.{commit}.new", f"{folder}/.{commit}.index"
     owned.remove(beside, account)
     owned.remove(f"{index}.lock", account)
@@ -162,7 +183,7 @@ def make_release(folder, seen, want, means, tell):
     return told
 
 
-def _have(mirror, commit, means, tell):
+def have(mirror, commit, means, tell):
     """Make sure that the mirror has this commit and keeps it, whatever is pushed later."""
     account, url = means["account"], _url(mirror)
     if not _commit(mirror, commit, account):
@@ -226,6 +247,21 @@ def _listing(tree):
                 else:
                     found.append((name, info.st_mode, info.st_size, info.st_mtime_ns))
     return sorted(found)
+
+
+def same(folder, one, other, inside):
+    """Tell whether two releases have the same files in this folder of theirs."""
+    return _contents(f"{folder}/{one}/{inside}") == _contents(f"{folder}/{other}/{inside}")
+
+
+def _contents(tree):
+    if not os.path.isdir(tree):
+        return []
+    found = []
+    for name, mode, _, time_ns in _listing(tree):
+        state = files.look_file(f"{tree}/{name}", {})[0] if time_ns else None
+        found.append((name, mode, state and state["sha256"]))
+    return found
 
 
 def _digest(listing):

@@ -1,8 +1,8 @@
 """Runs a program of airfleet in the Python of a virtual environment, as the account that owns it.
 
 The program is a module whose name begins with `inside_`: its text goes over stdin together with its words, so
-that neither stands in a command line and nothing has to be installed. It is on its own there: no other module
-of airfleet can be imported. A program without words may instead print its JSON from `main()`: `catalogue` does.
+that neither stands in a command line and nothing has to be installed. Of airfleet it can import there only the
+modules that `also` names. A program without words may instead print its JSON from `main()`: `catalogue` does.
 """
 
 from __future__ import annotations
@@ -16,9 +16,15 @@ from airfleet.agent import run
 
 MARK = "\x1e"
 LOADER = """\
-import json, sys
+import json, sys, types
 request = json.load(sys.stdin)
 sys.path.append(request["site"])
+for name, source in request["also"]:
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
+    if "." in name:
+        setattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2], module)
 def say(words):
     sys.__stdout__.write("\\n\\x1e" + json.dumps(words) + "\\n")
     sys.__stdout__.flush()
@@ -54,15 +60,19 @@ def minor_of(venv):
     return found.group(1)
 
 
-def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None):
-    """Return what the module airfleet.agent.NAME answers in this virtual environment.
+def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None, also=()):
+    """Return what the module airfleet.agent.NAME answers in this virtual environment; it can import those in `also`.
 
     Where it answers {"refused": …}, that is raised as a Refused with these words.
     """
     python = os.path.join(venv, "bin", "python")
     if not there(venv):
         raise run.Refused(f"there is no Python at {python}", kind="missing", remedy="run: fab bootstrap")
-    request = json.dumps({"name": name, "source": source_of(name), "site": site_packages(venv), "words": words})
+    packages = [("airfleet", ""), ("airfleet.agent", "")] if also else []
+    more = packages + [(f"airfleet.agent.{other}", source_of(other)) for other in also]
+    request = json.dumps(
+        {"name": name, "source": source_of(name), "site": site_packages(venv), "words": words, "also": more}
+    )
     # -S: what packages hook into Python's start (*.pth) costs more time than a whole question to the database.
     argv = [python, "-I", "-S", "-c", LOADER]
     try:

@@ -31,7 +31,7 @@ def inside(words, tell):
     try:
         app = client(words)
         nodes = {}
-        for name, says in consuming(app, wanted, deadline, tell).items():
+        for name, says in consuming(app, wanted, deadline, tell, words.get("reply_s", REPLY_S)).items():
             nodes[name] = {"ok": not says, "says": says}
         well = [name for name, node in nodes.items() if node["ok"]]
         for name, node in canaries(app, well, deadline, tell).items():
@@ -68,11 +68,14 @@ def addresses(path):
     return section["broker_url"].replace("%%", "%"), section["result_backend"].replace("%%", "%")
 
 
-def consuming(app, wanted, deadline, tell):
-    """Return, for each node, what is wrong with the queues that it consumes: "" when nothing is."""
+def consuming(app, wanted, deadline, tell, reply_s=REPLY_S):
+    """Return, for each node, what is wrong with the queues that it consumes: "" when nothing is.
+
+    A short `reply_s` finds a node sooner that is only starting: what was asked before it listens it never hears.
+    """
     while True:
         replies = (
-            app.control.inspect(destination=list(wanted), timeout=REPLY_S, limit=len(wanted)).active_queues() or {}
+            app.control.inspect(destination=list(wanted), timeout=reply_s, limit=len(wanted)).active_queues() or {}
         )
         wrong = {}
         for name, queues in wanted.items():

@@ -53,7 +53,7 @@ class Refusal(Exception):
 
 def inside(words, tell):
     """Answer one question."""
-    questions = {"metadata": metadata, "user": user, "writes": writes, "heartbeat": heartbeat}
+    questions = {"metadata": metadata, "user": user, "writes": writes, "heartbeat": heartbeat, "running": running}
     try:
         return questions[words["question"]](words)
     except Refusal as e:
@@ -186,6 +186,42 @@ def writes(words):
         if time.monotonic() > deadline:
             return {"ok": False, "why": why}
         time.sleep(0.5)
+
+
+def running(words):
+    """Return {"tasks": {Celery's id: {…}}} for the tasks that Airflow knows by these ids: see `tasks_of`."""
+    connection = connect(words["dsn"])
+    return {"tasks": tasks_of(connection, words["ids"])}
+
+
+def tasks_of(connection, ids):
+    """Return {Celery's id: {"dag", "task", "run", "try", "elapsed_s", "retries_left", "usual_s"}}.
+
+    `usual_s` is the median of its last successful runs, None when there is none. In 2.11.2 `try_number` is the try that
+    runs, `max_tries` how many may fail before the last one.
+    """
+    rows = query(
+        connection,
+        "select t.external_executor_id, t.dag_id, t.task_id, t.run_id, t.map_index, t.try_number,"
+        " extract(epoch from now() - t.start_date), greatest(t.max_tries - t.try_number + 1, 0), usual.s"
+        " from task_instance t, lateral (select percentile_cont(0.5) within group (order by duration) s from"
+        " (select duration from task_instance o where o.dag_id = t.dag_id and o.task_id = t.task_id"
+        " and o.state = 'success' and o.duration is not null order by o.end_date desc limit 20) latest) usual"
+        " where t.external_executor_id = any(%s) and t.state in ('queued', 'running')",
+        list(ids),
+    )
+    return {
+        celery_id: {
+            "dag": dag,
+            "task": task if index < 0 else f"{task}[{index}]",
+            "run": run,
+            "try": tried,
+            "elapsed_s": None if elapsed is None else round(float(elapsed), 1),
+            "retries_left": left,
+            "usual_s": None if usual is None else round(float(usual), 1),
+        }
+        for celery_id, dag, task, run, index, tried, elapsed, left, usual in rows
+    }
 
 
 def heartbeat(words):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import time
 
-from airfleet.agent import run
+from airfleet.agent import code, files, run
 
 PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,NRestarts"
 SETTLE_S = 30
 NAME_OF_STAMP = "started with "
+# Celery forgets a queue that was cancelled and added again: when its connection to the broker is renewed, the worker
+# consumes nothing and answers as if all were well (seen with 5.6.2). So a drain leaves a mark beside the stamp.
+MARK = "drained"
+DRAINED = "drained without a restart"
+WHY = "(after a lost connection to Redis it would take no tasks)"
+RUN = "/run/"  # a running unit has its folder there
 
 
 def look_units(items):
@@ -39,7 +47,29 @@ def _state(properties, ask):
         state["reload"] = properties["NeedDaemonReload"]
         if ask["stamp"]:
             state.update(read_stamp(ask["stamp"]))
+            if os.path.lexists(os.path.join(os.path.dirname(ask["stamp"]), MARK)):
+                state[DRAINED] = WHY
+            _as_good(state, ask.get("release"))
     return state, {"sub": properties["SubState"], "restarts": properties.get("NRestarts", "")}
+
+
+def _as_good(state, release):
+    """Let a process that started with another release count as started with this one, where it read the same of both.
+
+    DAG files are parsed anew, by children, from wherever `current` leads: a running process has read only the plugins.
+    `release` is {"path": the link, "commit": or null for the one in use, "plugins": their folder or ""}, or None.
+    """
+    name = NAME_OF_STAMP + (release["path"] if release else "")
+    if name not in state:
+        return
+    now = release["commit"]
+    if not now:
+        target = files.look_link(release["path"], {})[0]
+        now = short(target["target"]) if target else state[name]
+    if now != state[name]:
+        folder = os.path.join(os.path.dirname(release["path"]), "releases")
+        if not release["plugins"] or code.same(folder, state[name], now, release["plugins"]):
+            state[name] = now
 
 
 def read_stamp(path):
@@ -74,19 +104,47 @@ def make_unit(name, seen, want, means, tell):
 
 def _start(name, seen, want, means, tell):
     running = seen is not None and seen["active"] == "active"
-    stale = running and any(seen.get(k) != v for k, v in want.items() if k not in ("enabled", "active"))
+    asked = [k for k in {**want, **(seen or {})} if k in want or k == DRAINED]
+    stale = running and any(seen.get(k) != want.get(k) for k in asked if k not in ("enabled", "active"))
     if running and not stale:
         return
-    run.run(["systemctl", "reset-failed", name], ok=(0, 1))
-    began = time.time()
     verb = "restart" if running else "start"
     # One that failed to start may be waiting for its next try ("activating"): restart takes that over as well.
     if not running and seen is not None and seen["active"] not in ("inactive", "failed"):
         verb = "restart"
-    state = bring(name, verb, ("active", "failed"), means["stop_timeout_s"] + SETTLE_S, tell)
+    start(name, verb, means["stop_timeout_s"], tell)
+
+
+def start(name, verb, stop_timeout_s, tell):
+    """Start or restart a unit, or raise Refused with what its journal says since."""
+    run.run(["systemctl", "reset-failed", name], ok=(0, 1))
+    began = time.time()
+    state = bring(name, verb, ("active", "failed"), stop_timeout_s + SETTLE_S, tell)
     if state != "active":
         told = _journal(name, began)
         raise run.Refused(f"{name} is {state} after {verb}", remedy=_port_holder(told), tail=told)
+
+
+def look_instances(prefix, ask):
+    """Return the instances beyond a number that are enabled or running, such as {"airflow-worker@3": "enabled"}."""
+    found = {}
+    for state, pattern in (
+        ("enabled", "/etc/systemd/system/*.wants/" + prefix + "*.service"),
+        ("running", RUN + prefix + "*"),
+    ):
+        for path in glob.glob(pattern):
+            name = os.path.basename(path).replace(".service", "")
+            number = name[len(prefix) :]
+            if number.isdigit() and int(number) > ask["beyond"]:
+                found.setdefault(name, []).append(state)
+    return {name: ", ".join(states) for name, states in sorted(found.items())}, {}
+
+
+def make_instances(prefix, seen, want, means, tell):
+    """Stop and disable the instances that are not wanted; a worker ends when its running tasks have."""
+    for name in seen or {}:
+        run.run(["systemctl", "disable", name + ".service"])
+        bring(name + ".service", "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
 
 
 def bring(name, verb, wanted, timeout_s, tell):

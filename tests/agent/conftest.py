@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from git_repository import dags, release, repository, resolve  # noqa: F401  # fixtures of several tests
 
 from airfleet import bundle
 

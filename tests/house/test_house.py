@@ -13,12 +13,37 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     0: {"model", "resources", "errors"},
     1: {
-        *("airflow_cfg", "desired", "generations", "inventory", "inventory_checks", "inventory_errors"),
-        *("inventory_reference", "layout", "lint", "masking", "patterns", "places", "plan", "redis_conf", "sections"),
+        *(
+            "airflow_cfg",
+            "crew",
+            "desired",
+            "findings",
+            "generations",
+            "history",
+            "release_stages",
+            "inventory",
+            "inventory_checks",
+            "inventory_errors",
+        ),
+        *(
+            "inventory_reference",
+            "layout",
+            "ledger",
+            "lint",
+            "masking",
+            "patterns",
+            "places",
+            "plan",
+            "redis_conf",
+            "sections",
+        ),
         *("secrets", "secrets_file", "templates", "units", "versions"),
     },
     2: {"address", "agent", "bundle", "remote", "transport"},
-    3: {"bootstrap", "gates", "probes", "rollout", "session"},
+    3: {
+        *("bootstrap", "deploy", "gates", "probes", "reading", "records", "release_gate", "rollout", "services"),
+        *("session", "staffing", "switch", "workers"),
+    },
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 LONGEST = 300

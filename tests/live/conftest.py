@@ -20,7 +20,7 @@ from sandbox.site import REPOSITORY, Machine, Site
 
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
-SITE_TAG = "l"
+SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l")  # two runs on one computer need two names
 WATCH_S = 0.1
 
 

@@ -237,3 +237,13 @@ def test_a_word_of_a_unit_means_nothing_but_itself(value):
     inside = word[1:-1].replace('\\"', '"').replace("\\\\", "\\") if word.startswith('"') else word
     assert value == inside.replace("%%", "%").replace("$$", "$")
     assert word.startswith('"') or not set(word) & set(" '\"\\;")
+
+
+def test_workers_beyond_the_inventory_are_not_wanted():
+    """Each host with workers says how many there are at most: what runs beyond is shown by the plan, and stopped."""
+    whole = two_hosts()
+    for host in whole.hosts.values():
+        (beyond,) = units.no_more_instances(whole, host)
+        assert ("instances", "airflow-worker@", {}) == (beyond.kind, beyond.key, beyond.state)
+        assert beyond.ask == {"beyond": host.celery.instances}
+        assert beyond.means["stop_timeout_s"] > host.celery.time_limit_s

@@ -1,0 +1,62 @@
+"""What was done to which service or worker: the state of the world, for every message. Pure."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airfleet.errors import FleetError, GateRefused, HostUnreachable, RolloutStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FROM_HERE = "the next run goes on from here"
+LATER = "restart them when there is time (fab restart-workers): Celery forgets such queues when Redis is away a moment"
+COMES_BACK = "takes tasks again by itself"
+GOES_ON = "systemd goes on with it, `fab plan` shows how it is"
+
+
+@dataclass
+class Ledger:
+    """What was done to which worker, for the state of the world in every message."""
+
+    todo: list[str]
+    done: list[str] = field(default_factory=list)
+    now: str = ""
+
+    @contextmanager
+    def doing(self, name: str, lost: str = COMES_BACK) -> Iterator[None]:
+        """Note that this one is worked on; an error gets the state of the world.
+
+        `lost` says how it is left by Ctrl-C or a lost connection.
+        """
+        self.now = name
+        self.todo.remove(name)
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise RolloutStopped("interrupted", place=name, state=self.state(lost)) from None
+        except FleetError as e:
+            e.state = self.state(_left_as(e, lost))
+            raise
+        self.done.append(name)
+        self.now = ""
+
+    def state(self, of_now: str = "") -> str:
+        """Return the state of the world in one line; `of_now` says how the one that was worked on is."""
+        parts = [
+            f"done: {', '.join(self.done) or 'nothing'}",
+            (f"{self.now}: {of_now}" if of_now else f"in doubt: {self.now}") if self.now else "",
+            f"untouched: {', '.join(self.todo)}" if self.todo else "",
+        ]
+        return "; ".join(part for part in parts if part) + f" — {FROM_HERE}"
+
+
+def _left_as(error: FleetError, lost: str) -> str:
+    """Return how an error left the one that was worked on, where that is known."""
+    if isinstance(error, RolloutStopped):
+        return error.state
+    if isinstance(error, HostUnreachable):
+        return lost
+    return "left as it was" if isinstance(error, GateRefused) else ""

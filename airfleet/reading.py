@@ -1,0 +1,41 @@
+"""What is only read from the hosts: their releases and their history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airfleet import records, session
+from airfleet.errors import UsageError
+from airfleet.layout import layout_of
+from airfleet.rollout import on_each
+
+
+def releases(env: str) -> list[dict[str, Any]]:
+    """Return each release that is on any host, the newest first: commit, subject, made_at, hosts, current on which."""
+    with session.opened(env, doing="releases") as fleet:
+        fleet.connect()
+        words: dict[str, object] = {"releases": layout_of(fleet.inventory).releases}
+        seen: dict[str, Any] = on_each(
+            fleet.hosts, lambda host: host.call("releases", dict(words)), parallel=fleet.inventory.ssh.parallel
+        )
+    found: dict[str, dict[str, Any]] = {}
+    for name, answer in seen.items():
+        for each in answer["releases"]:
+            made_at = datetime.fromtimestamp(each["made_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            new = {"commit": each["commit"], "subject": each["subject"], "made_at": made_at, "hosts": [], "current": []}
+            one = found.setdefault(each["commit"], new)
+            one["made_at"] = min(one["made_at"], made_at)
+            one["hosts"].append(name)
+            if each["current"]:
+                one["current"].append(name)
+    return sorted(found.values(), key=lambda each: str(each["made_at"]), reverse=True)
+
+
+def entries(env: str, limit: int) -> list[dict[str, Any]]:
+    """Return the newest entries of the history, oldest first."""
+    if limit < 1:
+        raise UsageError("--limit is a number from 1 on", state="nothing was contacted")
+    with session.opened(env, doing="history") as fleet:
+        fleet.connect()
+        return records.read(fleet, limit)

@@ -1,0 +1,86 @@
+"""Keeps the history of an installation on all of its hosts, and reads it from them, merged."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airfleet import history
+from airfleet.errors import ApplyFailed, FleetError, GateRefused
+from airfleet.remote import local_user
+from airfleet.rollout import on_each
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airfleet.model import Words
+    from airfleet.remote import Host
+    from airfleet.session import Fleet
+
+ALL = 1_000_000
+INTERRUPTED = "interrupted"
+
+
+def entry(doing: str, **more: object) -> Words:
+    """Return the beginning of an entry: who does what, since when."""
+    began = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"id": uuid.uuid4().hex, "doing": doing, "who": local_user(), "began": began, **more}
+
+
+@contextmanager
+def recorded(fleet: Fleet, words: Words) -> Iterator[None]:
+    """Record on all hosts what became of the block, whatever that is; an entry without a `result` gets one."""
+    began = time.monotonic()
+    try:
+        yield
+    except FleetError as e:
+        words.setdefault("result", "refused" if isinstance(e, GateRefused) else "stopped")
+        words["problem"] = f"{e.place}: {e.problem}" if e.place else e.problem
+        raise
+    except BaseException as e:
+        words.setdefault("result", "stopped")
+        words["problem"] = INTERRUPTED if isinstance(e, KeyboardInterrupt) else type(e).__name__
+        raise
+    else:
+        words.setdefault("result", history.DONE)
+    finally:
+        words["seconds"] = round(time.monotonic() - began, 1)
+        if words["result"] == history.DONE:
+            _write(fleet, words)
+        else:
+            # What went wrong is what the operator must read, not that a host which is gone could not note it down.
+            with suppress(FleetError):
+                _write(fleet, words)
+
+
+def _write(fleet: Fleet, words: Words) -> None:
+    lost = []
+
+    def work(host: Host) -> None:
+        try:
+            host.call("record", {"entry": dict(words)})
+        except FleetError as e:
+            lost.append(e)
+
+    on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
+    if len(lost) == len(fleet.everyone):
+        raise ApplyFailed(
+            f"what was done could not be noted down: {lost[0].problem}",
+            place=lost[0].place,
+            remedy="look at /var/log/airfleet there",
+            state="all else is done",
+        )
+
+
+def read(fleet: Fleet, limit: int = ALL) -> list[Words]:
+    """Return what was done to the installation, oldest first: the newest `limit` entries."""
+
+    def work(host: Host) -> list[Words]:
+        answer: Any = host.call("history", {"limit": limit})
+        return list(answer["entries"])
+
+    found = on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
+    return history.merged(found.values())[-limit:]

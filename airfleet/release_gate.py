@@ -1,0 +1,55 @@
+"""The gate of a deploy: a release is parsed on the scheduler's host, in the environment that it would run in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airfleet import findings
+from airfleet.airflow_cfg import environment
+from airfleet.desired import database_host, dsn
+from airfleet.layout import layout_of, release_target, venv_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airfleet.bootstrap import Screen
+    from airfleet.desired import Target
+    from airfleet.model import Words
+    from airfleet.session import Fleet
+
+
+def parsed(fleet: Fleet, target: Target, current: str, screen: Screen) -> list[findings.Finding]:
+    """Return what speaks against the target's release, which must be on the host; nothing that runs is touched."""
+    inventory = fleet.inventory
+    layout, dags = layout_of(inventory), inventory.dags
+    name = database_host(inventory)
+    venv = f"{layout.versions}/{venv_target(target.venv_digest)}"
+    words: Words = {
+        "account": inventory.airflow.account,
+        "env": dict(environment(inventory)),
+        "timeout_s": dags.parse_timeout_s,
+        "dsn": dsn(inventory, fleet.secrets),
+        "candidate": _place(target, str(target.release), venv),
+        "current": _place(target, current, layout.venv) if current != target.release else None,
+    }
+    screen.say(f"[{screen.elapsed_s:5.0f} s] gate: the DAGs are parsed on {name}, in {dags.parse_timeout_s} s at most")
+    fleet.check_lock()
+    answer: Mapping[str, Any] = fleet.hosts[name].call(
+        "gate", words, lambda _, text: screen.step(name, ("", "gate"), text)
+    )
+    known = answer["known_errors"]
+    if known:
+        screen.say(f"  broken already in the release that runs: {', '.join(known)}", "yellow")
+    screen.probed(f"{name}: {answer['files']} files with {len(answer['dags'])} DAGs parsed in {answer['seconds']} s")
+    served = {queue for each in inventory.with_role("worker") for queue in inventory.hosts[each].celery.queues}
+    return findings.of_parsing(answer, dags.folder, served, dags.parse_timeout_s)
+
+
+def _place(target: Target, commit: str, venv: str) -> Words:
+    layout, dags = layout_of(target.inventory), target.inventory.dags
+    tree = f"{layout.dags}/{release_target(commit)}"
+    return {
+        "venv": venv,
+        "folder": tree if dags.folder == "." else f"{tree}/{dags.folder}",
+        "plugins": f"{tree}/{dags.plugins}" if dags.plugins else "",
+    }

@@ -1,0 +1,181 @@
+"""The switch of a deploy: migrate, flip, restart what is stale, each gated by its probes; and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airfleet import probes, release_stages, rollout
+from airfleet.errors import ApplyFailed, FleetError, HostChanged, NotHealthy, RolloutStopped
+from airfleet.findings import short
+from airfleet.layout import layout_of
+from airfleet.workers import Wish as WorkersWish
+from airfleet.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airfleet.bootstrap import Screen
+    from airfleet.desired import Target
+    from airfleet.model import Change, Stage, Words
+    from airfleet.session import Fleet
+
+PROBED = (release_stages.SCHEDULER, release_stages.WEB, release_stages.FLOWER)
+
+
+class Switch:
+    """Switches the hosts of a fleet to a release; the lock is held."""
+
+    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
+        self.fleet = fleet
+        self.screen = screen
+        self.max_wait_s = max_wait_s
+        self.stage = ""
+        self.proven: set[str] = set()
+        self.inventory = fleet.inventory
+        workers = fleet.inventory.with_role("worker")
+        self.canary = release_stages.WORKERS + workers[0] if workers else ""
+
+    def to(self, target: Target, restart: str, *, away_from: str = "") -> None:
+        """Bring every host to the target, stage by stage; each stage is gated by the probes of its services.
+
+        With `away_from` a process that runs well and did not start with that release is left alone.
+        """
+        wanted = {name: release_stages.switch(target, name, restart) for name in self.fleet.hosts}
+        facts = self.fleet.look({name: release_stages.all_of(stages) for name, stages in wanted.items()})
+        if away_from:
+            path = layout_of(self.inventory).current
+            wanted = {
+                name: release_stages.only_from(stages, facts[name], path, away_from) for name, stages in wanted.items()
+            }
+
+        def desire() -> Mapping[str, Sequence[Stage]]:
+            return wanted
+
+        self.proven.clear()
+        workers = [release_stages.WORKERS + name for name in self.inventory.with_role("worker")]
+        hooks = rollout.Hooks(
+            before={stage: self._drained(stage.removeprefix(release_stages.WORKERS)) for stage in workers},
+            after={stage: self._probed(stage) for stage in (*PROBED, *workers)},
+        )
+        told = _Told(self)
+        rollout.converge(self.fleet.hosts, desire, facts, told, hooks, parallel=self.inventory.ssh.parallel)
+
+    def put_back(
+        self,
+        error: FleetError,
+        target: Target,
+        before: Mapping[str, str],
+        restart: str,
+        entry: Words,
+        on_which: Callable[[], Mapping[str, str]],
+    ) -> FleetError:
+        """Return the error to raise for a switch that failed, having put back what an unhealthy canary ran before.
+
+        The canary is whatever was restarted first: scheduler, web pages, the first host's workers. Behind it a failure
+        is a host's own: then the rollout stops there, and the message says who is on which release.
+        """
+        old = self._old(before)
+        gone_wrong = isinstance(error, ApplyFailed | NotHealthy) and not isinstance(error, HostChanged)
+        risky = self.stage in (release_stages.SWITCH, *PROBED, self.canary)
+        if not gone_wrong or not risky or not old or old == target.release:
+            if isinstance(error, ApplyFailed | NotHealthy):
+                stopped = RolloutStopped(error.problem, place=error.place, remedy=error.remedy)
+            else:
+                stopped = type(error)(error.problem, place=error.place, remedy=error.remedy)  # type: ignore[assignment]
+            stopped.state = f"{error.state}; on which release: {_spoken(on_which())}"
+            return stopped
+        self.screen.say(f"not well: {error.place}: {error.problem.splitlines()[0]}", "bold red")
+        self.screen.say(f"putting back {short(old)}, which ran before", "bold")
+        try:
+            back = replace(target, release=old, requirements=self._requirements(old))
+            self.to(back, restart, away_from=str(target.release))
+            if self.canary:
+                self._probed(self.canary)([self.canary.removeprefix(release_stages.WORKERS)])
+        except FleetError as e:
+            entry["result"] = "stopped"
+            return RolloutStopped(
+                f"{error.problem}\n  and {short(old)} could not be put back: {e.place}: {e.problem}",
+                place=error.place,
+                remedy=f"mend what the journal names, then: fab rollback --to {short(old)}",
+                state=f"on which release: {_spoken(on_which())}",
+            )
+        entry["result"] = "put back"
+        return RolloutStopped(
+            error.problem,
+            place=error.place,
+            remedy="mend the release, then deploy it again",
+            state=f"every host is back on {short(old)} and well; a migrated database stays migrated",
+        )
+
+    def _old(self, before: Mapping[str, str]) -> str:
+        there = [commit for commit in before.values() if commit]
+        return max(there, key=there.count) if there else ""
+
+    def _requirements(self, commit: str) -> str:
+        name = self.inventory.dags.requirements
+        if not name:
+            return ""
+        from airfleet.desired import Target, git_words
+        from airfleet.gates import constraints_of
+
+        words = git_words(Target(self.inventory, self.fleet.secrets, constraints_of(self.inventory)))
+        first = next(iter(self.fleet.hosts.values()))
+        return str(first.call("release_of", {**words, "commit": commit, "requirements": name})["requirements"])
+
+    def _drained(self, host: str) -> Callable[[Mapping[str, Sequence[Change]]], None]:
+        """Return what restarts the stale workers of a host before systemd would: each drained first, one at a time."""
+
+        def before(changes: Mapping[str, Sequence[Change]]) -> None:
+            stale = {change.resource.key for change in changes.get(host, ()) if _runs(change)}
+            # The last consumer of a queue is away for the time of a restart: its messages wait in Redis.
+            workers = Workers(self.fleet, self.screen, WorkersWish(self.max_wait_s, allow_gap=True))
+            self.begin(release_stages.WORKERS + host)
+            found = [w for w in workers.look() if w.host == host and f"airflow-worker@{w.instance}.service" in stale]
+            if found:
+                workers.explain(found, "restart")
+            for worker in found:
+                workers.restart(worker)
+            if len(found) == self.inventory.hosts[host].celery.instances:
+                self.proven.add(host)
+
+        return before
+
+    def _probed(self, stage: str) -> Callable[[Sequence[str]], None]:
+        name = "workers" if stage.startswith(release_stages.WORKERS) else stage
+
+        def after(hosts: Sequence[str]) -> None:
+            known = probes.Known(self.inventory, self.fleet.secrets)
+            # Each worker that was restarted here has run a task already: that need not be asked again.
+            asked = probes.probes_of(name, known, [h for h in hosts if name != "workers" or h not in self.proven])
+            probes.ask(self.fleet.hosts, asked, self.screen.probed, parallel=self.inventory.ssh.parallel)
+
+        return after
+
+    def begin(self, stage: str) -> None:
+        """Note which stage is under way; go on only while the lock is ours."""
+        self.fleet.check_lock()
+        self.stage = stage
+
+
+class _Told:
+    """A rollout's report: the switch notes the stage, the screen prints."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self.step = switch.screen.step
+        self.done = switch.screen.done
+
+    def stage(self, name: str, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Say that a stage begins."""
+        self._switch.begin(name)
+        if any(changes.values()):
+            self._switch.screen.stage(name, changes)
+
+
+def _runs(change: Change) -> bool:
+    return change.resource.key.startswith("airflow-worker@") and (change.seen.state or {}).get("active") == "active"
+
+
+def _spoken(on_which: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {commit}" for name, commit in on_which.items())

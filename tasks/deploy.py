@@ -1,0 +1,103 @@
+"""Bringing new DAG code to every host, and the old one back."""
+
+from __future__ import annotations
+
+from tasks.door import DRY_RUN_HELP, ENV_HELP, command, environment
+
+RESTART_HELP = (
+    "which services to restart: always (all that read the code; default), changed (only those whose plugins, packages"
+    " or configuration changed: DAG files are read anew without a restart), never"
+)
+MAX_WAIT_HELP = "seconds to wait for a worker's running tasks before giving up (default 3600); none is killed"
+LOCK_WAIT_HELP = "seconds to wait while somebody else is at work (default 0: stop at once with exit 6)"
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "ref": "branch, tag or commit (default: dags.branch of the inventory)",
+        "restart": RESTART_HELP,
+        "max_wait": MAX_WAIT_HELP,
+        "lock_wait": LOCK_WAIT_HELP,
+        "accept": "go on in spite of this finding of the gate, by its name; may be repeated or comma separated",
+        "dry_run": DRY_RUN_HELP,
+    },
+    iterable=["accept"],
+)
+def deploy(c, env="", ref="", restart="always", max_wait=3600, lock_wait=0, accept=None, dry_run=False):
+    """
+    Bring new DAG code to every host: prepare it everywhere, check it, switch, restart without losing a task.
+
+    Nothing that runs is touched before the new DAGs were parsed on the scheduler's host: import errors, duplicate or
+    vanished DAGs and queues that nobody serves stop it there (exit 8). The first restarted services are the canary: if
+    they are not well, every host is put back on the release that ran before (exit 7). Ctrl-C is safe: run it again.
+    """
+    from airfleet.deploy import Wish
+    from airfleet.deploy import deploy as bring
+    from airfleet.findings import accepted_names
+    from tasks import screen
+
+    wish = Wish(ref, restart, max_wait, lock_wait, accepted_names(accept or ()), dry_run)
+    bring(environment(env), wish, screen.Screen())
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "to": "release to go back to, by its commit (default: the one that ran before; see `fab releases`)",
+        "restart": RESTART_HELP,
+        "max_wait": MAX_WAIT_HELP,
+        "lock_wait": LOCK_WAIT_HELP,
+        "dry_run": DRY_RUN_HELP,
+    }
+)
+def rollback(c, env="", to="", restart="always", max_wait=3600, lock_wait=0, dry_run=False):
+    """
+    Bring every host back to the release that ran before, or to one that is named. The git server is not needed.
+
+    It brings back DAG code and packages. It never undoes a migration of the database. Exit 8 when there is nothing to
+    go back to.
+    """
+    from airfleet import deploy as flow
+    from tasks import screen
+
+    wish = flow.Wish("", restart, max_wait, lock_wait, dry_run=dry_run)
+    flow.rollback(environment(env), to, wish, screen.Screen())
+
+
+@command(help={"env": ENV_HELP, "json": "print JSON"})
+def releases(c, env="", json=False):
+    """
+    Tell which releases are on the hosts, since when, and which one is in use.
+    """
+    import json as as_json
+
+    from airfleet import reading
+
+    found = reading.releases(environment(env))
+    if json:
+        print(as_json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for each in found:
+        where = f"in use on {', '.join(each['current'])}" if each["current"] else f"on {', '.join(each['hosts'])}"
+        print(f"{each['commit'][:12]}  {each['made_at']}  {where}  {each['subject']}")
+
+
+@command(help={"env": ENV_HELP, "json": "print JSON", "limit": "the newest ones alone (default 20)"})
+def history(c, env="", json=False, limit=20):
+    """
+    Tell who did what to this installation, from where, when, and what became of it on each host.
+    """
+    import json as as_json
+
+    from airfleet import reading
+    from airfleet.history import line_of
+
+    found = reading.entries(environment(env), limit)
+    if json:
+        print(as_json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for entry in found:
+        print(line_of(entry))
+    if not found:
+        print("nothing has been noted down yet")

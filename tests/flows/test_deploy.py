@@ -1,0 +1,351 @@
+"""The order of a deploy across hosts: prepare everywhere, gate, switch; a canary first, and the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airfleet import inventory, release_stages
+from airfleet.deploy import Deploy, Wish
+from airfleet.desired import Target
+from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, LockHeld, RolloutStopped
+from airfleet.secrets import NAMES, Secret, Secrets
+from airfleet.session import Fleet
+from tests.flows.conftest import MemoryHost
+
+OLD, NEW = "a" * 40, "b" * 40
+CURRENT = "/home/airflow/dags/current"
+HOSTS = """
+database: {host: 10.0.0.9}
+dags: {repository: "ssh://git@10.0.0.9/dags.git", known_hosts: "10.0.0.9 ssh-ed25519 AAAA"}
+hosts:
+  af1: {address: 10.0.0.1, roles: [redis, webserver, scheduler, triggerer, worker, flower]}
+  af2: {address: 10.0.0.2, roles: [worker]}
+  af3: {address: 10.0.0.3, roles: [worker]}
+"""
+PARSED = {
+    "files": 1,
+    "dags": {"hello": "hello.py"},
+    "seconds": 0.1,
+    "errors": {},
+    "known_errors": [],
+    "duplicates": {},
+    "vanished": {},
+    "queues": {"default": ["hello.a"]},
+    "late": [],
+    "stuck": "",
+    "ended": "",
+}
+
+
+class DeployHost(MemoryHost):
+    """A host that answers what a deploy asks; `sick` names probes that are not well with the new release."""
+
+    gate: dict = PARSED
+    resolved: dict = {"commit": NEW, "subject": "new", "forced": False, "before": OLD, "requirements": ""}  # noqa: RUF012
+    held_by = None
+
+    def __init__(self, name, diary, states):
+        super().__init__(name, diary, states)
+        self.sick = set()
+        self.entries = []
+
+    @property
+    def current(self):
+        return self.states["link", CURRENT]["target"].rpartition("/")[2]
+
+    def call(self, name, words, tell=None):
+        if name not in ("record", "history", "workers_look", "prune"):
+            self.diary.add(self.name, "call", name)
+        return getattr(self, f"_{name}", self._probe)(words, name)
+
+    def _probe(self, words, name):
+        well = not (name in self.sick and self.current == NEW)
+        return {"ok": well, "says": f"{name} {'well' if well else 'not well'}"}
+
+    def _resolve(self, words, name):
+        if isinstance(self.resolved, Exception):
+            raise self.resolved
+        return dict(self.resolved)
+
+    def _release_of(self, words, name):
+        return {"commit": words["commit"], "subject": "old", "requirements": ""}
+
+    def _gate(self, words, name):
+        return {**PARSED, **self.gate}
+
+    def _journal(self, words, name):
+        return {"text": f"the journal of {words['unit']}"}
+
+    def _workers_look(self, words, name):
+        return {
+            "workers": [
+                {
+                    "instance": number,
+                    "node": f"worker{number}@{self.name}",
+                    "active": "active",
+                    "enabled": True,
+                    "answers": True,
+                    "queues": ["default"],
+                    "running": [],
+                    "unnamed": 0,
+                    "reserved": 0,
+                    "gaps": [],
+                }
+                for number in (1, 2)
+            ]
+        }
+
+    def _restart_drained(self, words, name):
+        key = ("unit", f"airflow-worker@{words['instance']}.service")
+        self.diary.add(self.name, "restarted", words["instance"], self.current[0])
+        self.states[key] = {**self.states[key], f"started with {CURRENT}": self.current}
+        well = not ("worker" in self.sick and self.current == NEW)
+        done = {"outcome": "done", "waited_s": 0.0, "seconds": 1.0, "holding": [], "unnamed": 0}
+        return {**done, "ok": well, "says": "ran a task" if well else "runs nothing", "journal": "its last words"}
+
+    def _record(self, words, name):
+        self.entries.append(words["entry"])
+        return {"added": True}
+
+    def _history(self, words, name):
+        return {"entries": list(self.entries)}
+
+    def _releases(self, words, name):
+        return {"releases": [{"commit": OLD}, {"commit": NEW}]}
+
+    def _prune(self, words, name):
+        self.pruned = words
+        return {"removed": []}
+
+    def hold(self, words):
+        return {"held_by": self.held_by.pop(0) if self.held_by else None}
+
+
+class Quiet:
+    """A screen that keeps what is said."""
+
+    elapsed_s = 0.0
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text, style=""):
+        self.said.append(text)
+
+    probed = say
+
+    def plans(self, plans, mask, *, whole):
+        self.planned = plans
+
+    def stage(self, name, changes):
+        pass
+
+    def step(self, host, key, text):
+        pass
+
+    def done(self, host, outcome):
+        pass
+
+
+@pytest.fixture
+def screen():
+    return Quiet()
+
+
+@pytest.fixture
+def fleet(diary):
+    """Three hosts in order on the old release."""
+    given = inventory.parse(HOSTS, Path("inventory.yaml"))
+    secrets = Secrets({name: Secret("x" * 44) for name in NAMES})
+    target = Target(given, secrets, {"url": given.airflow.constraints_for("{python}")}, OLD, every_release=True)
+    hosts = {}
+    for name in given.hosts:
+        stages = release_stages.desired(target, [name], "always")[name]
+        resources = [*release_stages.all_of(stages), *release_stages.settled(target, name).resources]
+        hosts[name] = DeployHost(name, diary, {(r.kind, r.key): r.state for r in resources})
+    return Fleet(given, hosts, hosts, secrets, Path("secrets.yaml"), "deploy")
+
+
+def deploy(fleet, screen, **wish):
+    Deploy(fleet, screen, Wish(**wish).checked()).to_ref()
+
+
+def changed(diary):
+    """Return what was done, without the looks and the questions."""
+    return [event for event in diary if event[1] in ("apply", "restarted") or event[2] in ("gate", "resolve")]
+
+
+def test_prepare_everywhere_then_gate_then_switch_everywhere_then_workers_host_by_host(fleet, diary, screen):
+    """No host is switched before all are prepared and the gate said yes; each worker is drained, hosts in order."""
+    deploy(fleet, screen)
+    events = changed(diary)
+    place = {event: number for number, event in enumerate(events)}
+    gate = place["af1", "call", "gate"]
+    assert all(place[name, "apply", "/home/airflow/dags/releases"] < gate for name in fleet.hosts)
+    flips = [place[name, "apply", CURRENT] for name in fleet.hosts]
+    assert min(flips) > gate
+    scheduler = place["af1", "apply", "airflow-scheduler.service"]
+    assert max(flips) < scheduler
+    workers = [event for event in events if event[1] == "restarted"]
+    assert workers == [(name, "restarted", number, "b") for name in ("af1", "af2", "af3") for number in (1, 2)]
+    assert place[workers[0]] > scheduler
+    assert {NEW} == {host.current for host in fleet.hosts.values()}
+
+
+def test_nothing_is_switched_when_the_gate_says_no(fleet, diary, screen):
+    """Exit 8 with all findings by name; every host runs what it ran, and the history has it."""
+    fleet.hosts["af1"].gate = {
+        "errors": {"x.py": {"line": 3, "error": "NameError: no"}},
+        "queues": {"gpu": ["t.a"]},
+        "vanished": {"gone": 2},
+    }
+    with pytest.raises(GateRefused) as e:
+        deploy(fleet, screen)
+    for name in ("import-error:dags/x.py: line 3: NameError: no", "unserved-queue:gpu", "vanished:gone"):
+        assert name in e.value.problem
+    assert "nothing was switched" in e.value.state
+    assert {OLD} == {host.current for host in fleet.hosts.values()}
+    assert not [event for event in diary if event[1] == "restarted"]
+    assert ["refused"] == [entry["result"] for entry in fleet.hosts["af2"].entries]
+
+
+def test_a_finding_is_accepted_by_its_name_alone(fleet, screen):
+    """Accepting one finding does not accept another."""
+    fleet.hosts["af1"].gate = {"queues": {"gpu": ["t.a"], "big": ["t.b"]}}
+    with pytest.raises(GateRefused) as e:
+        deploy(fleet, screen, accepted=frozenset({"unserved-queue:gpu"}))
+    assert "gpu" not in e.value.problem
+    deploy(fleet, screen, accepted=frozenset({"unserved-queue:gpu", "unserved-queue:big"}))
+    assert fleet.hosts["af3"].current == NEW
+
+
+def test_a_forced_push_is_refused_before_the_switch_and_can_be_accepted(fleet, screen):
+    """The finding names what the branch was."""
+    fleet.hosts["af1"].resolved = {**DeployHost.resolved, "forced": True}
+    with pytest.raises(GateRefused) as e:
+        deploy(fleet, screen)
+    assert "forced-push: main was aaaaaaaaaaaa and is now bbbbbbbbbbbb" in e.value.problem
+    deploy(fleet, screen, accepted=frozenset({"forced-push"}))
+    assert fleet.hosts["af1"].current == NEW
+
+
+@pytest.mark.parametrize("what", ["worker", "probe_scheduler", "probe_web"])
+def test_an_unhealthy_canary_is_put_back(fleet, diary, screen, what):
+    """Every host is on the old release again, the others' workers were never touched, the journal is shown: exit 7."""
+    fleet.hosts["af1"].sick = {what}
+    with pytest.raises(RolloutStopped) as e:
+        deploy(fleet, screen)
+    assert "every host is back on aaaaaaaaaaaa" in e.value.state
+    assert "journal" in e.value.problem
+    assert {OLD} == {host.current for host in fleet.hosts.values()}
+    assert not [event for event in diary if event[1] == "restarted" and event[0] != "af1"]
+    started = fleet.hosts["af1"].states["unit", "airflow-worker@1.service"][f"started with {CURRENT}"]
+    assert started == OLD
+    assert fleet.hosts["af1"].entries[-1]["result"] == "put back"
+
+
+def test_a_later_host_that_fails_stops_the_rollout_and_tells_who_is_on_which(fleet, diary, screen):
+    """Behind a healthy canary a failure is a host's own: nobody behind it is touched."""
+    fleet.hosts["af2"].sick = {"worker"}
+    with pytest.raises(RolloutStopped) as e:
+        deploy(fleet, screen)
+    assert "on which release: af1 bbbbbbbbbbbb, af2 bbbbbbbbbbbb, af3 bbbbbbbbbbbb" in e.value.state
+    assert not [event for event in diary if event[:2] == ("af3", "restarted")]
+
+
+def test_nothing_new_is_said_at_once_and_changes_nothing(fleet, diary, screen):
+    """One look, no gate, no entry in the history."""
+    fleet.hosts["af1"].resolved = {**DeployHost.resolved, "commit": OLD}
+    deploy(fleet, screen)
+    assert "nothing to deploy: af1, af2, af3 run aaaaaaaaaaaa" in screen.said[0]
+    assert [("af1", "call", "resolve")] == changed(diary)
+    assert fleet.hosts["af1"].entries == []
+
+
+def test_a_dry_run_prints_the_plan_and_changes_nothing(fleet, diary, screen):
+    """Exit 10, and nothing but the question what the branch is."""
+    with pytest.raises(ChangesPending):
+        deploy(fleet, screen, dry_run=True)
+    assert [("af1", "call", "resolve")] == changed(diary)
+    assert len(screen.planned) == 3
+    assert {OLD} == {host.current for host in fleet.hosts.values()}
+
+
+def test_two_hosts_on_different_commits_end_on_one(fleet, screen):
+    """What a killed deploy left is healed: the host that is behind comes to the others."""
+    fleet.hosts["af1"].resolved = {**DeployHost.resolved, "commit": NEW}
+    fleet.hosts["af2"].states["link", CURRENT] = {"target": f"releases/{NEW}"}
+    deploy(fleet, screen)
+    assert {NEW} == {host.current for host in fleet.hosts.values()}
+
+
+def test_never_restarts_nothing(fleet, diary, screen):
+    """With `never` the link alone is flipped."""
+    deploy(fleet, screen, restart="never")
+    assert not [event for event in diary if event[1] == "restarted" or str(event[2]).endswith(".service")]
+    assert fleet.hosts["af3"].current == NEW
+
+
+def test_an_unreachable_git_server_switches_nothing(fleet, screen):
+    """The error is the git server's own, with its class, and says so."""
+    fleet.hosts["af1"].resolved = HostUnreachable("the git server cannot be reached: ssh://…", place="af1")
+    with pytest.raises(HostUnreachable) as e:
+        deploy(fleet, screen)
+    assert e.value.state == "nothing was switched"
+
+
+def test_hosts_that_are_not_in_order_are_refused(fleet, screen):
+    """A deploy changes code alone; what else is pending is bootstrap's."""
+    key = ("file", "/home/airflow/airflow/airflow.cfg")
+    fleet.hosts["af2"].states[key] = {**fleet.hosts["af2"].states[key], "mode": "0644"}
+    with pytest.raises(GateRefused) as e:
+        deploy(fleet, screen)
+    assert "af2: ~ file /home/airflow/airflow/airflow.cfg: mode 0644 → 0600" in e.value.problem
+
+
+def test_a_rollback_goes_back_without_the_git_server_or_the_gate(fleet, diary, screen):
+    """It brings back the release that ran before by the history; a second one has nothing to go back to: exit 8."""
+    deploy(fleet, screen)
+    diary.clear()
+    Deploy(fleet, screen, Wish()).backward("")
+    assert {OLD} == {host.current for host in fleet.hosts.values()}
+    assert not [event for event in diary if event[2] in ("resolve", "gate")]
+    with pytest.raises(GateRefused) as e:
+        Deploy(fleet, screen, Wish()).backward("")
+    assert "nothing to roll back to" in e.value.problem
+
+
+def test_a_rollback_to_a_release_that_nobody_knows_names_the_known_ones(fleet, screen):
+    """A part of a commit is enough where it fits one release."""
+    with pytest.raises(GateRefused) as e:
+        Deploy(fleet, screen, Wish()).backward("cccc")
+    assert "aaaaaaaaaaaa, bbbbbbbbbbbb" in e.value.remedy
+    Deploy(fleet, screen, Wish()).backward("bbb")
+    assert fleet.hosts["af1"].current == NEW
+
+
+def test_the_lock_is_waited_for_and_its_holder_named(fleet, screen, monkeypatch):
+    """With `--lock-wait` the holder is told once; without it, exit 6."""
+    monkeypatch.setattr("airfleet.session.LOCK_POLL_S", 0)
+    holder = {"who": "ann@desk", "doing": "bootstrap", "since": "now"}
+    fleet.hosts["af1"].held_by = [holder, holder]
+    with fleet.locked(wait_s=60, say=screen.say):
+        pass
+    assert [line for line in screen.said if "ann@desk" in line] == screen.said
+    assert len(screen.said) == 1
+    fleet.hosts["af1"].held_by = [holder]
+    with pytest.raises(LockHeld), fleet.locked():
+        pass
+
+
+def test_every_host_keeps_the_history(fleet, screen):
+    """Who, what, when, from which commit to which, and what became of each host."""
+    deploy(fleet, screen)
+    (entry,) = fleet.hosts["af3"].entries
+    assert entry == fleet.hosts["af1"].entries[0]
+    assert (entry["doing"], entry["ref"], entry["commit"], entry["before"]) == ("deploy", "main", NEW, OLD)
+    assert entry["result"] == "done"
+    assert entry["hosts"] == dict.fromkeys(fleet.hosts, NEW[:12])
+    assert OLD in fleet.hosts["af2"].pruned["keep"]

@@ -221,7 +221,7 @@ def test_every_unit_is_hardened(shipped, service):
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")
 @pytest.mark.parametrize("service", AIRFLOW_2.services, ids=lambda service: service.name)
 def test_systemd_itself_rates_every_unit_at_most_2_5(shipped, service, tmp_path):
-    """The scale goes from 0 to 10; the mission's worker unit got 9.5 UNSAFE."""
+    """The scale goes from 0 to 10; a plain worker unit without any of it gets 9.5 UNSAFE."""
     folder = tmp_path / "etc" / "systemd" / "system"
     folder.mkdir(parents=True)
     (folder / service.unit_file).write_text(rendered(shipped, service.name))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from awkward_secrets import HARD, KEY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,21 +17,7 @@ from airfleet import secrets
 from airfleet.errors import UsageError
 from airfleet.secrets import Secret, Secrets
 
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nqrstuvwx\n-----END OPENSSH PRIVATE KEY-----\n"
 FERNET = base64.urlsafe_b64encode(b"k" * 32).decode()
-HARD = [
-    "p@:/%",
-    "with space",
-    "it's",
-    'say "x"',
-    "100%%",
-    "$(reboot)",
-    "`id`",
-    "b\\s1",
-    "비밀번호야",
-    "a+b/c=d",
-    "#x: y",
-]
 
 
 @pytest.fixture

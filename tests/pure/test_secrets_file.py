@@ -4,6 +4,7 @@ import stat
 
 import pytest
 import yaml
+from awkward_secrets import HARD, KEY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,21 +12,6 @@ from airfleet import secrets
 from airfleet.errors import UsageError
 from airfleet.secrets import Secrets
 from airfleet.secrets_file import with_values
-
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nqrstuvwx\n-----END OPENSSH PRIVATE KEY-----\n"
-HARD = [
-    "p@:/%",
-    "with space",
-    "it's",
-    'say "x"',
-    "100%%",
-    "$(reboot)",
-    "`id`",
-    "b\\s1",
-    "비밀번호야",
-    "a+b/c=d",
-    "#x: y",
-]
 
 
 @pytest.fixture

@@ -5,26 +5,12 @@ import json
 from urllib.parse import quote
 
 import pytest
+from awkward_secrets import HARD, KEY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airfleet.masking import Mask
 from airfleet.secrets import Secret, Secrets
-
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nqrstuvwx\n-----END OPENSSH PRIVATE KEY-----\n"
-HARD = [
-    "p@:/%",
-    "with space",
-    "it's",
-    'say "x"',
-    "100%%",
-    "$(reboot)",
-    "`id`",
-    "b\\s1",
-    "비밀번호야",
-    "a+b/c=d",
-    "#x: y",
-]
 
 
 class TestMask:

@@ -11,6 +11,7 @@ from airfleet.desired import Target, git_words, stages_of
 from airfleet.errors import ChangesPending, GateRefused
 from airfleet.layout import layout_of, venv_target
 from airfleet.plan import make_plan
+from airfleet.restarts import Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airfleet.plan import Plan
     from airfleet.session import Fleet
 
+MAX_WAIT_S = 3600
 GATED = ("redis", "database", "scheduler", "web", "workers", "flower")
 
 
@@ -39,11 +41,11 @@ class Screen(rollout.Report, Protocol):
         """Say what a probe saw."""
 
 
-def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen) -> None:
+def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: int = MAX_WAIT_S) -> None:
     """Bring every host to the inventory; with `dry_run` print the plan and raise ChangesPending if there is one."""
     with session.opened(env, doing="bootstrap", only=only, make_secrets=True) as fleet:
         fleet.connect()
-        run = _Run(fleet, screen)
+        run = _Run(fleet, screen, max_wait_s)
         plans = run.look()
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
@@ -72,9 +74,10 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen) -> None:
 class _Run:
     """One run: what is known grows as it goes (the release, the first user's password)."""
 
-    def __init__(self, fleet: Fleet, screen: Screen) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
         self.fleet = fleet
         self.screen = screen
+        self.restarts = Restarts(fleet, screen, max_wait_s)
         self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
         self.login: Words | None = None
         self.asked = 0
@@ -112,7 +115,13 @@ class _Run:
             return after
 
         hooks = rollout.Hooks(
-            before={"config": self._lint, "release": self._resolve}, after={stage: gate(stage) for stage in GATED}
+            before={
+                "config": self._lint,
+                "release": self._resolve,
+                "web": self.restarts.web,
+                "workers": self.restarts.workers,
+            },
+            after={stage: gate(stage) for stage in GATED},
         )
         account = rollout.converge(
             fleet.hosts, self.desire, self.facts, _Told(self), hooks, parallel=fleet.inventory.ssh.parallel
@@ -150,8 +159,12 @@ class _Run:
         """Find out which commit a first release is: the newest of the inventory's branch."""
         if self.target.release is None:
             host = self.fleet.hosts[next(iter(changes))]
-            words = {**git_words(self.target), "ref": self.fleet.inventory.dags.branch}
-            self.target = replace(self.target, release=str(host.call("resolve", words)["commit"]))
+            dags = self.fleet.inventory.dags
+            found = host.call(
+                "resolve", {**git_words(self.target), "ref": dags.branch, "requirements": dags.requirements}
+            )
+            requirements = str(found.get("requirements") or "")
+            self.target = replace(self.target, release=str(found["commit"]), requirements=requirements, late=True)
 
     def _learn_release(self, facts: Mapping[str, Facts]) -> None:
         """Keep the release that is there: bootstrap brings hosts to it, only deploy changes it."""

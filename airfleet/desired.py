@@ -35,8 +35,9 @@ BUILD_PACKAGES = (
 class Target:
     """All that decides what the hosts should be; `release` None means that no host has one yet.
 
-    `requirements` is the text of the repository's own requirements file in that release. With `every_release` a process
-    that started with another release is stale even where it has read nothing else of it.
+    `requirements` is the text of the repository's own requirements file in that release, `late` says that it became
+    known only when the first environment was there already. With `every_release` a process that started with another
+    release is stale even where it has read nothing else of it.
     """
 
     inventory: Inventory
@@ -44,6 +45,7 @@ class Target:
     constraints: Words
     release: str | None = None
     requirements: str = ""
+    late: bool = False
     every_release: bool = False
 
     @property
@@ -75,6 +77,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("config", tuple(_config(target, host))),
         Stage("code", tuple(_code(target))),
         Stage("release", tuple(_release(target))),
+        Stage("requirements", (_python(target)[-1], _venv_link(target)) if target.late and target.requirements else ()),
         of("redis", "redis-server"),
         Stage("database", tuple(_database(target, host))),
         of("scheduler", "airflow-scheduler", "airflow-triggerer"),
@@ -163,8 +166,13 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
         *units.unit_files(inventory, host),
-        Link(layout_of(inventory).venv, venv_target(target.venv_digest), owner=inventory.airflow.account),
+        _venv_link(target),
     ]
+
+
+def _venv_link(target: Target) -> Link:
+    inventory = target.inventory
+    return Link(layout_of(inventory).venv, venv_target(target.venv_digest), owner=inventory.airflow.account)
 
 
 def _code(target: Target) -> Sequence[Resource]:

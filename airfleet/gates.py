@@ -11,7 +11,7 @@ from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
-    from airfleet.inventory import Inventory
+    from airfleet.inventory import Airflow, Inventory
     from airfleet.model import Words
     from airfleet.remote import Host
     from airfleet.secrets import Secrets
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 def constraints_of(inventory: Inventory) -> Words:
     """Return the constraints as the hosts get them: a URL that they fetch, or the text of a file that is here.
 
-    A file that pins packages which are known not to work together is refused before anything is contacted.
+    With the distribution's Python a name with {python} in it stands for several files: each host takes its own. A file
+    that pins packages which are known not to work together is refused before anything is contacted.
     """
     airflow = inventory.airflow
     if airflow.constraints_are_remote:
         return {"url": airflow.constraints_for("{python}")}
-    path = Path(airflow.constraints_for(airflow.python_minor or "system"))
+    if airflow.python_minor or "{python}" not in airflow.constraints:
+        return {"text": _constraints_in(Path(airflow.constraints_for(airflow.python_minor or "")), airflow)}
+    paths = {minor: Path(airflow.constraints_for(minor)) for minor in versions.PYTHONS[airflow.version]}
+    there = {minor: path for minor, path in paths.items() if path.exists()} or paths
+    return {"texts": {minor: _constraints_in(path, airflow) for minor, path in there.items()}}
+
+
+def _constraints_in(path: Path, airflow: Airflow) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
@@ -43,7 +51,7 @@ def constraints_of(inventory: Inventory) -> Words:
             remedy=f"correct {path.name}",
             state="nothing was contacted",
         )
-    return {"text": text}
+    return text
 
 
 def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> None:

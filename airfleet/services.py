@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airfleet import probes, session
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
-from airfleet.ledger import COMES_BACK, GOES_ON, Ledger
 from airfleet.units import REDIS_UNIT, STOP_S
 from airfleet.workers import Workers
+from airfleet.worklist import COMES_BACK, GOES_ON, Worklist
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +47,10 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
         run = _Run(fleet, screen, wish, verb)
         run.refuse_to_end_tasks(steps)
         with fleet.locked():
-            ledger = Ledger([str(step) for step in steps])
+            worklist = Worklist([str(step) for step in steps])
             for step in steps:
                 drained = step.service.instances and verb != "start"
-                with ledger.doing(str(step), COMES_BACK if drained else GOES_ON):
+                with worklist.doing(str(step), COMES_BACK if drained else GOES_ON):
                     run.steer(step)
         past = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
         screen.say(f"done: {past} {', '.join(map(str, steps))}", "bold green")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from airfleet import session
 from airfleet.errors import UsageError
-from airfleet.ledger import GOES_ON, LATER, Ledger
 from airfleet.workers import Workers
+from airfleet.worklist import GOES_ON, LATER, Worklist
 
 if TYPE_CHECKING:
     from airfleet.crew import Worker
@@ -37,12 +37,12 @@ def scale_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wish,
             return
         workers.refuse_gaps(down)
         with fleet.locked():
-            ledger = Ledger([worker.node for worker in (*up, *down)])
+            worklist = Worklist([worker.node for worker in (*up, *down)])
             for worker in up:
-                with ledger.doing(worker.node, GOES_ON):
+                with worklist.doing(worker.node, GOES_ON):
                     workers.start(worker, enable=True)
             for worker in down:
-                with ledger.doing(worker.node):
+                with worklist.doing(worker.node):
                     workers.stop(worker, disable=True)
         hosts = ", ".join(workers.hosts)
         screen.say(f"done: {count} workers on {hosts} ({len(up)} started, {len(down)} stopped)", "bold green")
@@ -93,9 +93,9 @@ def drain_workers(env: str, *, only: str, wish: Wish, screen: Screen) -> None:
         workers = Workers(fleet, screen, wish)
         workers.explain(workers.look(), "drain")
         with fleet.locked():
-            ledger = Ledger(list(workers.hosts))
+            worklist = Worklist(list(workers.hosts))
             for name in workers.hosts:
-                with ledger.doing(name):
+                with worklist.doing(name):
                     workers.drain(name)
         screen.say("done: `fab resume-workers` lets them take tasks again, as does a restart", "bold green")
 
@@ -106,9 +106,9 @@ def resume_workers(env: str, *, only: str, screen: Screen) -> None:
         workers = Workers(fleet, screen)
         workers.look()
         with fleet.locked():
-            ledger = Ledger(list(workers.hosts))
+            worklist = Worklist(list(workers.hosts))
             for name in workers.hosts:
-                with ledger.doing(name):
+                with worklist.doing(name):
                     workers.resume(name)
         screen.say("done: all of them take tasks", "bold green")
         screen.say(f"  {LATER}")

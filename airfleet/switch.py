@@ -9,8 +9,7 @@ from airfleet import probes, release_stages, rollout
 from airfleet.errors import ApplyFailed, FleetError, HostChanged, NotHealthy, RolloutStopped
 from airfleet.findings import short
 from airfleet.layout import layout_of
-from airfleet.workers import Wish as WorkersWish
-from airfleet.workers import Workers
+from airfleet.restarts import Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +28,8 @@ class Switch:
     def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
         self.fleet = fleet
         self.screen = screen
-        self.max_wait_s = max_wait_s
+        self.restarts = Restarts(fleet, screen, max_wait_s)
         self.stage = ""
-        self.proven: set[str] = set()
         self.inventory = fleet.inventory
         workers = fleet.inventory.with_role("worker")
         self.canary = release_stages.WORKERS + workers[0] if workers else ""
@@ -52,10 +50,10 @@ class Switch:
         def desire() -> Mapping[str, Sequence[Stage]]:
             return wanted
 
-        self.proven.clear()
+        self.restarts.proven.clear()
         workers = [release_stages.WORKERS + name for name in self.inventory.with_role("worker")]
         hooks = rollout.Hooks(
-            before={stage: self._drained(stage.removeprefix(release_stages.WORKERS)) for stage in workers},
+            before={stage: self._restarted(stage) for stage in (release_stages.WEB, *workers)},
             after={stage: self._probed(stage) for stage in (*PROBED, *workers)},
         )
         told = _Told(self)
@@ -123,21 +121,13 @@ class Switch:
         first = next(iter(self.fleet.hosts.values()))
         return str(first.call("release_of", {**words, "commit": commit, "requirements": name})["requirements"])
 
-    def _drained(self, host: str) -> Callable[[Mapping[str, Sequence[Change]]], None]:
-        """Return what restarts the stale workers of a host before systemd would: each drained first, one at a time."""
+    def _restarted(self, stage: str) -> Callable[[Mapping[str, Sequence[Change]]], None]:
+        """Return what restarts the stale services of a stage before systemd would."""
+        restart = self.restarts.web if stage == release_stages.WEB else self.restarts.workers
 
         def before(changes: Mapping[str, Sequence[Change]]) -> None:
-            stale = {change.resource.key for change in changes.get(host, ()) if _runs(change)}
-            # The last consumer of a queue is away for the time of a restart: its messages wait in Redis.
-            workers = Workers(self.fleet, self.screen, WorkersWish(self.max_wait_s, allow_gap=True))
-            self.begin(release_stages.WORKERS + host)
-            found = [w for w in workers.look() if w.host == host and f"airflow-worker@{w.instance}.service" in stale]
-            if found:
-                workers.explain(found, "restart")
-            for worker in found:
-                workers.restart(worker)
-            if len(found) == self.inventory.hosts[host].celery.instances:
-                self.proven.add(host)
+            self.begin(stage)
+            restart(changes)
 
         return before
 
@@ -147,7 +137,9 @@ class Switch:
         def after(hosts: Sequence[str]) -> None:
             known = probes.Known(self.inventory, self.fleet.secrets)
             # Each worker that was restarted here has run a task already: that need not be asked again.
-            asked = probes.probes_of(name, known, [h for h in hosts if name != "workers" or h not in self.proven])
+            asked = probes.probes_of(
+                name, known, [h for h in hosts if name != "workers" or h not in self.restarts.proven]
+            )
             probes.ask(self.fleet.hosts, asked, self.screen.probed, parallel=self.inventory.ssh.parallel)
 
         return after
@@ -171,10 +163,6 @@ class _Told:
         self._switch.begin(name)
         if any(changes.values()):
             self._switch.screen.stage(name, changes)
-
-
-def _runs(change: Change) -> bool:
-    return change.resource.key.startswith("airflow-worker@") and (change.seen.state or {}).get("active") == "active"
 
 
 def _spoken(on_which: Mapping[str, Any]) -> str:

@@ -10,8 +10,8 @@ from airfleet.desired import dsn
 from airfleet.errors import GateRefused, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
-from airfleet.ledger import Ledger
 from airfleet.units import stop_timeout_s
+from airfleet.worklist import Worklist
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -222,9 +222,9 @@ def restart_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wis
 
 def roll(workers: Workers, chosen: Sequence[Worker]) -> None:
     """Restart these workers one after the other; the lock is held."""
-    ledger = Ledger([worker.node for worker in chosen])
+    worklist = Worklist([worker.node for worker in chosen])
     for worker in chosen:
-        with ledger.doing(worker.node):
+        with worklist.doing(worker.node):
             workers.restart(worker)
 
 

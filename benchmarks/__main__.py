@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airfleet.errors import FleetError
-from benchmarks import firstrun, machines, measure, report, tools
+from benchmarks import deploys, firstrun, machines, measure, report, tools
 from benchmarks.measure import BenchmarkFailed
 from sandbox import Site
 from sandbox.site import REPOSITORY
@@ -32,7 +32,10 @@ def main() -> int:
     options = _options()
     site = Site()
     try:
-        results = {"bootstrap": firstrun.measure(say)} if options.bootstrap else compare(site, options)
+        if options.bootstrap:
+            results = {"bootstrap": firstrun.measure(say)}
+        else:
+            results = {"deploys": deploys.measure(say)} if options.deploys else compare(site, options)
     except (BenchmarkFailed, FleetError) as e:
         print(f"benchmark failed: {e}", file=sys.stderr)
         return 1
@@ -48,6 +51,7 @@ def _options() -> Any:
     parser.add_argument("--tools", default=",".join(NAMES), help="which of them, comma separated")
     parser.add_argument("--keep", action="store_true", help="leave the machines running for the next time")
     parser.add_argument("--bootstrap", action="store_true", help="time only a first `fab bootstrap`")
+    parser.add_argument("--deploys", action="store_true", help="time only deploys and a worker's restart")
     options = parser.parse_args()
     options.hosts = sorted({int(word) for word in options.hosts.split(",")})
     options.tools = options.tools.split(",")

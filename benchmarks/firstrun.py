@@ -32,22 +32,25 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     fleet.down(site=site, say=say)
     try:
         fleet.up(site=site, say=say)
-        inventory = yaml.safe_load(site.inventory.read_text())
-        inventory["airflow"] |= {
-            "python": "system",
-            "constraints": str(REPOSITORY / inventory["airflow"]["constraints"]),
-        }
-        inventory.pop("pyenv", None)
-        site.inventory.write_text(make_yaml(inventory))
+        write_system_python(site)
         env = environment(AIRFLEET_ROOT=str(site.root))
-        said, seconds = _watched([str(FAB), "bootstrap", *ENV], env, say)
-        again, again_s = _watched([str(FAB), "plan", *ENV], env, say)
+        said, seconds = watched([str(FAB), "bootstrap", *ENV], env, say)
+        again, again_s = watched([str(FAB), "plan", *ENV], env, say)
     finally:
         fleet.down(site=site, say=say)
     if "in order" not in again:
         raise BenchmarkFailed(f"the second look finds work:\n{again[-2000:]}")
     today = dt.datetime.now(dt.UTC).date().isoformat()
     return {"date": today, "stages": stages(said), "seconds": seconds, "again_s": again_s}
+
+
+def write_system_python(site: Site) -> None:
+    """Have the inventory of a sandbox take the distribution's Python."""
+    inventory = yaml.safe_load(site.inventory.read_text())
+    constraints = str(REPOSITORY / inventory["airflow"]["constraints"])
+    inventory["airflow"] |= {"python": "system", "constraints": constraints}
+    inventory.pop("pyenv", None)
+    site.inventory.write_text(make_yaml(inventory))
 
 
 def stages(output: str) -> list[tuple[str, int]]:
@@ -60,8 +63,13 @@ def stages(output: str) -> list[tuple[str, int]]:
     return [(name, until - since) for (name, since), until in zip(began, ends, strict=True)]
 
 
-def _watched(command: list[str], env: dict[str, str], say: Callable[[str], None]) -> tuple[str, float]:
-    """Run a command, passing on its stages as they come; returns what it printed and how long it took."""
+def watched(
+    command: list[str], env: dict[str, str], say: Callable[[str], None], expected: str = ""
+) -> tuple[str, float]:
+    """Run a command, passing on its stages as they come; returns what it printed and how long it took.
+
+    BenchmarkFailed when it fails, or does not say what is expected of it.
+    """
     lines = []
     began = time.perf_counter()
     with subprocess.Popen(
@@ -71,6 +79,6 @@ def _watched(command: list[str], env: dict[str, str], say: Callable[[str], None]
             lines.append(line)
             if STAGE.match(line):
                 say(line.rstrip())
-    if child.returncode:
+    if child.returncode or expected not in "".join(lines):
         raise BenchmarkFailed(f"{json.dumps(command)} ended with {child.returncode}:\n{''.join(lines)[-3000:]}")
     return "".join(lines), time.perf_counter() - began

@@ -5,18 +5,26 @@ from __future__ import annotations
 from tasks.door import DRY_RUN_HELP, ENV_HELP, ONLY_HELP, command, environment
 
 
-@command(help={"env": ENV_HELP, "only": ONLY_HELP, "dry_run": DRY_RUN_HELP})
-def bootstrap(c, env="", only="", dry_run=False):
+@command(
+    help={
+        "env": ENV_HELP,
+        "only": ONLY_HELP,
+        "dry_run": DRY_RUN_HELP,
+        "max_wait": "seconds that a worker which must be restarted may take to finish its tasks (default 3600)",
+    }
+)
+def bootstrap(c, env="", only="", dry_run=False, max_wait=3600):
     """
     Bring every host to the inventory: the first run installs, later runs mend what differs.
 
     Asks each host what it is in one round trip, prints what would change, and changes just that, stage by stage,
-    looking again after each. Nothing is restarted that runs what it should. Safe to run at any time, and again.
+    looking again after each. Nothing is restarted that runs what it should, and no worker before its tasks are done.
+    Safe to run at any time, and again.
     """
     from airfleet.bootstrap import bring_up
     from tasks import screen
 
-    bring_up(environment(env), only=only, dry_run=dry_run, screen=screen.Screen())
+    bring_up(environment(env), only=only, dry_run=dry_run, max_wait_s=max_wait, screen=screen.Screen())
 
 
 @command(help={"env": ENV_HELP, "only": ONLY_HELP})

@@ -101,8 +101,20 @@ def query(connection, text, *values):
 
 def metadata(words):
     """Return the revision there and the one wanted, the tables that are missing, and the users with their roles."""
-    head, folder, version = installed()
     connection = connect(words["dsn"])
+    answer = schema(connection)
+    there = answer.pop("there")
+    answer["users"], answer["all_users"] = {}, True
+    if {"ab_user", "ab_role", "ab_user_role"} <= there:
+        answer["users"] = _users(connection, "order by u.id limit %s", USERS)
+        answer["all_users"] = len(answer["users"]) < USERS
+    connection.close()
+    return answer
+
+
+def schema(connection):
+    """Return {"airflow", "revision", "head", "known", "missing", "there"}: the schema against the installed Airflow."""
+    head, folder, version = installed()
     there = {
         row[0]
         for row in query(connection, "select tablename from pg_tables where schemaname = any(current_schemas(false))")
@@ -115,11 +127,7 @@ def metadata(words):
             revision_of(f"{folder}/{name}") for name in os.listdir(folder) if name.endswith(".py")
         }
     answer["missing"] = [name for name in TABLES if name not in there]
-    answer["users"], answer["all_users"] = {}, True
-    if {"ab_user", "ab_role", "ab_user_role"} <= there:
-        answer["users"] = _users(connection, "order by u.id limit %s", USERS)
-        answer["all_users"] = len(answer["users"]) < USERS
-    connection.close()
+    answer["there"] = there
     return answer
 
 

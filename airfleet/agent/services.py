@@ -19,6 +19,7 @@ def steer(words, tell):
     None where no page was watched or it was not there before.
     """
     unit, verb = words["unit"], words["verb"]
+    run.run(["systemctl", "daemon-reload"])
     before = units.show([unit])[unit]
     if before["LoadState"] == "not-found":
         raise run.Refused(f"systemd knows no unit {unit}", kind="missing", remedy="run: fab bootstrap")

@@ -47,10 +47,20 @@ def _state(properties, ask):
         state["reload"] = properties["NeedDaemonReload"]
         if ask["stamp"]:
             state.update(read_stamp(ask["stamp"]))
-            if os.path.lexists(os.path.join(os.path.dirname(ask["stamp"]), MARK)):
+            if is_drained(ask["stamp"]):
                 state[DRAINED] = WHY
             _as_good(state, ask.get("release"))
     return state, {"sub": properties["SubState"], "restarts": properties.get("NRestarts", "")}
+
+
+def is_drained(stamp):
+    """Tell whether a drain has left its mark beside a unit's stamp."""
+    return os.path.lexists(os.path.join(os.path.dirname(stamp), MARK))
+
+
+def stamp_of(name):
+    """Return where a unit leaves its stamp when it starts."""
+    return RUN + name.replace(".service", "") + "/stamp"
 
 
 def _as_good(state, release):

@@ -63,7 +63,7 @@ class Uv:
         self._run(["venv", "--quiet", "--no-project", "--python", python, self.path])
 
     def install(self, requirements, constraints, minor):
-        """Install and compile the requirements; `constraints` is {"text": …}, {"url": …} or None."""
+        """Install and compile the requirements; `constraints` is {"text"}, {"texts": {minor: …}}, {"url"} or None."""
         owned.write(f"{self.work}/requirements.txt", "\n".join(requirements) + "\n", self.account)
         argv = ["pip", "install", "--compile-bytecode", "-r", f"{self.work}/requirements.txt"]
         url = ""
@@ -71,7 +71,8 @@ class Uv:
             url = constraints["url"].replace("{python}", minor)
             argv += ["-c", url]
         elif constraints:
-            owned.write(f"{self.work}/constraints.txt", constraints["text"], self.account)
+            text = constraints["text"] if "text" in constraints else _of_minor(constraints["texts"], minor)
+            owned.write(f"{self.work}/constraints.txt", text, self.account)
             argv += ["-c", f"{self.work}/constraints.txt"]
         try:
             self._run([*argv, "--python", f"{self.path}/bin/python"])
@@ -196,6 +197,15 @@ def named(error):
             what = what.format(address=_without_login(address.group()) if address else "see below")
             return run.Refused(what, kind=kind, remedy=remedy, tail=_without_login(error.tail))
     return run.Refused(str(error), kind=error.kind, tail=_without_login(error.tail))
+
+
+def _of_minor(texts, minor):
+    if minor in texts:
+        return texts[minor]
+    raise run.Refused(
+        f"there are no constraints for this host's Python {minor}, only for {', '.join(sorted(texts))}",
+        remedy="add such a file beside the others (airflow.constraints), or let pyenv build a Python: airflow.python",
+    )
 
 
 def _constraints(error, url):

@@ -126,6 +126,7 @@ def _leave(words, verb, tell):
 
 def _steer(unit, verb, most, kill, outcome, tell):
     wanted = DOWN if verb == "stop" else ("active", "failed")
+    run.run(["systemctl", "daemon-reload"])
     if outcome == "late":
         # To all of its processes: Airflow's own handler then ends the task and writes down what became of it.
         run.run(["systemctl", "kill", "--signal=SIGTERM", unit])

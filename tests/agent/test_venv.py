@@ -196,6 +196,15 @@ class Nothing(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
+def test_constraints_are_those_of_the_hosts_own_python(agent, make, path):
+    """Of several texts the one of this Python counts; without one for it the others are named."""
+    mine = "{}.{}".format(*sys.version_info)
+    assert make("beta", constraints={"texts": {"3.0": "beta==2.0\n", mine: "beta==1.9\n"}})["t"] == "done"
+    assert (site(path) / "beta-1.9.dist-info").exists()
+    answer = make("beta", digest="other", constraints={"texts": {"3.0": "beta==2.0\n"}})
+    assert f"no constraints for this host's Python {mine}, only for 3.0" in answer["error"]
+
+
 def test_constraints_that_are_not_there_are_named(make):
     """A page that is not there, and a server that is not there, are told apart; {python} is filled in."""
     server = HTTPServer(("127.0.0.1", 0), Nothing)

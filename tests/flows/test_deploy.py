@@ -105,6 +105,12 @@ class DeployHost(MemoryHost):
         done = {"outcome": "done", "waited_s": 0.0, "seconds": 1.0, "holding": [], "unnamed": 0}
         return {**done, "ok": well, "says": "ran a task" if well else "runs nothing", "journal": "its last words"}
 
+    def _steer(self, words, name):
+        self.diary.add(self.name, "restarted page", words["unit"])
+        key = ("unit", words["unit"])
+        self.states[key] = {**self.states[key], f"started with {CURRENT}": self.current}
+        return {"before": "active", "active": "active", "seconds": 1.0, "began": 1.0, "outage_s": 12.5}
+
     def _record(self, words, name):
         self.entries.append(words["entry"])
         return {"added": True}
@@ -188,6 +194,7 @@ def test_prepare_everywhere_then_gate_then_switch_everywhere_then_workers_host_b
     assert min(flips) > gate
     scheduler = place["af1", "apply", "airflow-scheduler.service"]
     assert max(flips) < scheduler
+    assert "af1: the web page was away for 12.5 s" in screen.said
     workers = [event for event in events if event[1] == "restarted"]
     assert workers == [(name, "restarted", number, "b") for name in ("af1", "af2", "af3") for number in (1, 2)]
     assert place[workers[0]] > scheduler

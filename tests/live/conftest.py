@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from sandbox.fleet import down, up
-from sandbox.machine import boot, destroy, run_in
+from sandbox.machine import boot, destroy, leader, run_in
 from sandbox.site import REPOSITORY, Machine, Site
+from tests.live.team import Team
 
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
@@ -78,6 +79,11 @@ class Installation:
     def on(self, name: str, *argv: str, check: bool = True, stdin: str = "") -> str:
         """Run something as root on a machine, not over SSH, and return what it printed."""
         return run_in(name, argv, check=check, stdin=stdin, site=self.site).stdout
+
+    def stream(self, name: str, *argv: str) -> subprocess.Popen[str]:
+        """Start something as root on a machine whose output is read as it comes; whoever starts it ends it."""
+        words = ["nsenter", "--target", str(leader(name, site=self.site)), "--mount", "--uts", "--ipc", "--net", "--"]
+        return subprocess.Popen([*words, *argv], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
 
     def edit(self, change) -> None:
         """Change the inventory: `change` gets it as plain values."""
@@ -195,6 +201,15 @@ def first(bare):
 def installation(first):
     """The installation, in order; a test that breaks something mends it by `fab bootstrap`, as operators do."""
     return first.installation
+
+
+@pytest.fixture(scope="module")
+def team(first, tmp_path_factory):
+    """The people who push DAGs; what they pushed is taken back and deployed at the end of a module."""
+    made = Team(first.installation, tmp_path_factory.mktemp("team") / "dags")
+    yield made
+    made.restore()
+    first.installation.fab("deploy", "--restart", "changed")
 
 
 @pytest.fixture

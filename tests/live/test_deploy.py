@@ -6,75 +6,15 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
 from tests.live.conftest import wait_for
+from tests.live.team import CURRENT, DAG, both, currents
 from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
-
-CURRENT = "/home/airflow/dags/current"
-DAG = """\
-import datetime
-
-from airflow.models.dag import DAG
-from airflow.operators.empty import EmptyOperator
-
-with DAG("{dag}", schedule=None, start_date=datetime.datetime(2026, 1, 1), is_paused_upon_creation=False):
-    EmptyOperator(task_id="only", queue="{queue}")
-"""
-
-
-class Team:
-    """A clone of the DAG repository, as a team has it: pushes with the deploy key."""
-
-    def __init__(self, installation, folder):
-        self.folder = folder
-        site = installation.site
-        address = installation.machines["svc"].address
-        ssh = f"ssh -i {site.deploy_key} -o IdentitiesOnly=yes -o UserKnownHostsFile=/dev/null"
-        self.env = {**os.environ, "GIT_SSH_COMMAND": f"{ssh} -o StrictHostKeyChecking=no"}
-        self.git("clone", "--quiet", f"ssh://git@{address}/srv/git/dags.git", str(folder), cwd=folder.parent)
-
-    def git(self, *words, cwd=None):
-        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
-        done = subprocess.run(
-            ["git", *who, *words], cwd=cwd or self.folder, env=self.env, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    def push(self, message, *, force=False, **files):
-        """Write files (None removes one) into the folder of DAGs, commit, push; return the commit."""
-        for name, text in files.items():
-            path = self.folder / "dags" / f"{name}.py"
-            if text is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
-        self.git("push", "--quiet", *(["--force"] if force else []), "origin", "HEAD:main")
-        return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture(scope="module")
-def team(first, tmp_path_factory):
-    made = Team(first.installation, tmp_path_factory.mktemp("team") / "dags")
-    yield made
-    made.push("as it was", new=None, bad=None, slow=None, gpu=None, twin=None)
-    first.installation.fab("deploy", "--restart", "changed", rc=None)
-
-
-def currents(installation):
-    """Return the commit that each host is on."""
-    return {name: installation.on(name, "readlink", CURRENT).strip().rpartition("/")[2] for name in ("af1", "af2")}
-
-
-def both(commit):
-    return {"af1": commit, "af2": commit}
 
 
 def test_a_pushed_commit_is_deployed_and_its_dag_appears(first, team):

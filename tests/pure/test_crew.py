@@ -3,7 +3,7 @@
 import pytest
 
 from airfleet.crew import Gap, Task, Worker, duration, expected_wait, explain, make_workers
-from airfleet.ledger import Ledger
+from airfleet.worklist import Worklist
 
 SEEN = {
     "workers": [
@@ -94,9 +94,9 @@ def test_durations_are_said_as_people_say_them():
 
 def test_a_ledger_tells_the_state_of_the_world():
     """Done, in hand, untouched; after the last one nothing is left over."""
-    ledger = Ledger(["a", "b", "c"])
-    with ledger.doing("a"):
-        assert ledger.state() == "done: nothing; in doubt: a; untouched: b, c — the next run goes on from here"
-    with ledger.doing("b"):
+    worklist = Worklist(["a", "b", "c"])
+    with worklist.doing("a"):
+        assert worklist.state() == "done: nothing; in doubt: a; untouched: b, c — the next run goes on from here"
+    with worklist.doing("b"):
         pass
-    assert ledger.state() == "done: a, b; untouched: c — the next run goes on from here"
+    assert worklist.state() == "done: a, b; untouched: c — the next run goes on from here"

@@ -12,7 +12,10 @@ from airfleet.plan import make_plan
 from airfleet.secrets import NAMES, Secret, Secrets
 
 CONSTRAINTS = {"text": "celery==5.6.2\n"}
-STAGES = ["system", "python", "config", "code", "release", "redis", "database", "scheduler", "web", "workers", "flower"]
+STAGES = [
+    *("system", "python", "config", "code", "release", "requirements"),
+    *("redis", "database", "scheduler", "web", "workers", "flower"),
+]
 
 
 def all_secrets():
@@ -24,6 +27,15 @@ def all_secrets():
 @pytest.fixture
 def target():
     return Target(inventory.load(SHIPPED), all_secrets(), CONSTRAINTS, "c" * 40)
+
+
+def test_packages_that_a_first_release_wants_come_after_it(target):
+    """The environment of a first release is made once its requirements are known; later runs make it at once."""
+    late = replace(target, requirements="cowsay==6.1\n", late=True)
+    stage = next(stage for stage in stages_of(late, late.inventory.hosts["af1"]) if stage.name == "requirements")
+    assert ["venv", "link"] == [resource.kind for resource in stage.resources]
+    known = replace(late, late=False)
+    assert not next(s for s in stages_of(known, known.inventory.hosts["af1"]) if s.name == "requirements").resources
 
 
 def resources(target, host="af1"):

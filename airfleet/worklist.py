@@ -18,7 +18,7 @@ GOES_ON = "systemd goes on with it, `fab plan` shows how it is"
 
 
 @dataclass
-class Ledger:
+class Worklist:
     """What was done to which worker, for the state of the world in every message."""
 
     todo: list[str]

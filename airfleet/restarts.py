@@ -1,0 +1,68 @@
+"""How what runs on something stale is restarted before systemd would: workers drained, the page's outage told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airfleet.generations import generation_of
+from airfleet.units import STOP_S
+from airfleet.workers import Wish, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airfleet.model import Change, Words
+    from airfleet.session import Fleet
+    from airfleet.workers import Screen
+
+
+class Restarts:
+    """The restarts of one run; the lock is held. `proven` are the hosts whose every worker has run a task since."""
+
+    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
+        self.fleet = fleet
+        self.screen = screen
+        # The last consumer of a queue is away for the time of a restart: its messages wait in Redis.
+        self.wish = Wish(max_wait_s, allow_gap=True)
+        self.proven: set[str] = set()
+
+    def workers(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Drain and restart the workers that run on something stale: one at a time, host after host."""
+        stale = {name: _stale(made) for name, made in changes.items()}
+        if not any(stale.values()):
+            return
+        workers = Workers(self.fleet, self.screen, self.wish)
+        seen = workers.look()
+        for name, units in stale.items():
+            found = [w for w in seen if w.host == name and f"airflow-worker@{w.instance}.service" in units]
+            if found:
+                workers.explain(found, "restart")
+            for worker in found:
+                workers.restart(worker)
+            if len(found) == self.fleet.inventory.hosts[name].celery.instances:
+                self.proven.add(name)
+
+    def web(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Restart web pages that run on something stale, one host after the other, and tell how long they were away."""
+        airflow = self.fleet.inventory.airflow
+        generation = generation_of(airflow.version)
+        pages = {service.unit_file for service in generation.services if service.listens}
+        url = f"http://127.0.0.1:{airflow.web_port}{generation.health.web_path}"
+        for name, made in changes.items():
+            for unit in sorted(_stale(made) & pages):
+                self.fleet.check_lock()
+                self.screen.step(name, ("restart", unit), "")
+                words: Words = {"unit": unit, "verb": "restart", "timeout_s": STOP_S, "page": url}
+                answer: Any = self.fleet.hosts[name].call("steer", words, _teller(self.screen, name, unit))
+                if answer["outage_s"] is not None:
+                    self.screen.probed(f"{name}: the web page was away for {answer['outage_s']:.1f} s")
+
+
+def _stale(changes: Sequence[Change]) -> set[str]:
+    """Return the units among the changes whose process runs: what a change does to them is a restart."""
+    running = [c for c in changes if c.resource.kind == "unit" and (c.seen.state or {}).get("active") == "active"]
+    return {change.resource.key for change in running}
+
+
+def _teller(screen: Screen, host: str, unit: str) -> Any:
+    return lambda _, text: screen.step(host, ("", unit), text)

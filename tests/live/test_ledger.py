@@ -1,0 +1,141 @@
+"""The proof: under full load, restarts, deploys and a rollback lose no task, and run none twice.
+
+The short form is one of each; AIRFLEET_LEDGER=full (`make ledger`) is the long one and writes docs/lossless.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from tests.live.conftest import wait_for
+from tests.live.ledger import note, page
+from tests.live.ledger.book import Book
+from tests.live.ledger.load import DAG, TASKS, Capacity, Load
+from tests.live.web import Api
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
+
+NODES = ("worker1@af1", "worker2@af1", "worker1@af2", "worker2@af2")
+SLOTS = 16
+FULL = os.environ.get("AIRFLEET_LEDGER") == "full"
+STEPS = ["restart-workers", "deploy", "rollback"] + ["restart-workers", "deploy"] * 2 * FULL
+LEAST = 1000 if FULL else 150
+LONGEST_S = 60 if FULL else 20
+BACKLOG = 4 * SLOTS
+TIMED_OUT = "State 'stop-sigterm' timed out"
+
+
+@dataclass
+class Case:
+    """The installation with the ledger's DAG on it, its book, and the team that pushes commits."""
+
+    installation: object
+    password: str
+    book: Book
+    team: object
+
+    @property
+    def address(self):
+        return self.installation.machines["af1"].address
+
+    def load(self, **more):
+        return Load(self.address, self.password, self.book, longest_s=LONGEST_S, **{"backlog": BACKLOG, **more})
+
+    def settled(self, load, timeout_s=600):
+        """Wait until Airflow waits for no task of the load."""
+        wait_for(lambda: not self.book.open_states(load.runs), "the end of all tasks", timeout_s)
+
+    def journal(self, since, *words):
+        return {
+            name: self.installation.on(name, "journalctl", "--no-pager", "-o", "cat", f"--since=@{since:.0f}", *words)
+            for name in ("af1", "af2")
+        }
+
+    def unacked(self):
+        """Return how many messages Redis waits for an answer to."""
+        password = self.installation.secret_values()["redis_password"]
+        said = self.installation.on("af1", "redis-cli", stdin=f"auth {password}\nhlen unacked\n")
+        return int(said.split()[-1])
+
+
+@pytest.fixture(scope="module")
+def case(first, team):
+    installation = first.installation
+    book = Book(installation)
+    api = Api(f"http://{installation.machines['af1'].address}", "admin", first.password)
+    words = {"connection_id": "ledger", "conn_type": "postgres", "host": installation.machines["svc"].address}
+    words |= {"schema": "airflow", "login": "airflow", "port": 5432}
+    api.ask("/connections", {**words, "password": installation.secret_values()["database_password"]})
+    team.push("the ledger", ledger=DAG)
+    installation.fab("deploy", "--restart", "changed")
+    wait_for(lambda: '"ledger"' in str(api.ask("/dags")).replace("'", '"'), "the ledger's DAG", 120)
+    return Case(installation, first.password, book, team)
+
+
+def test_restarts_deploys_and_a_rollback_lose_nothing(case):
+    """0 lost, 0 twice, 0 failed, `unacked` empty, no unit killed by systemd, never more than one worker away."""
+    began, clock = time.time(), case.book.now()
+    steps = []
+    with case.load() as load, Capacity(case.installation, NODES) as capacity:
+        wait_for(lambda: case.book.begun() >= SLOTS, "a task in every slot", 120)
+        for position, command in enumerate(STEPS):
+            if command == "deploy":
+                case.team.push(f"commit {position}")
+            steps.append(_step(case, command))
+        wait_for(lambda: load.asked >= LEAST, f"{LEAST} tasks", 3600)
+    case.settled(load)
+    verdict = case.book.verdict(load.runs, TASKS, SLOTS)
+    killed = sum(text.count(TIMED_OUT) for text in case.journal(began).values())
+    unacked = case.unacked()
+    print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
+    if FULL:
+        figures = {"longest_s": LONGEST_S, "airflow": "2.11.2", "minutes": (case.book.now() - clock) / 60}
+        figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
+        page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
+    assert verdict.clean, verdict
+    assert verdict.tasks >= LEAST
+    assert killed == 0
+    assert unacked == 0
+    assert capacity.lowest() >= len(NODES) - 1
+    assert len(capacity.samples) > 20
+
+
+def _step(case, command):
+    """Run one command under the load and return what was seen of it."""
+    then, began = case.book.now(), time.monotonic()
+    said = case.installation.fab(command, timeout_s=3000).stdout
+    away = re.search(r"the web page was away for (\d+\.\d s)", said)
+    return page.Step(
+        f"fab {command}",
+        time.monotonic() - began,
+        case.book.ended_since(then),
+        f"away {away[1]}" if away else "",
+    )
+
+
+def test_the_ledger_sees_what_a_plain_restart_loses(case):
+    """A unit without a stop of its own, `git pull` and `systemctl restart`: tasks are lost, and the ledger says so."""
+    note.use_its_units(case.installation)
+    try:
+        before = case.book.begun()
+        with case.load(backlog=2 * SLOTS) as load:
+            wait_for(lambda: case.book.begun() >= before + SLOTS, "a task in every slot", 180)
+            note.deploy(case.installation)
+        case.settled(load, 900)
+        verdict = case.book.verdict(load.runs, TASKS, SLOTS)
+        print(verdict)
+        assert verdict.lost > 0
+        assert verdict.failed > 0
+    finally:
+        note.undo(case.installation)
+        said = case.installation.fab("bootstrap").stdout
+    assert "-Restart=always" not in said
+    assert "+KillMode=mixed" in said
+    assert case.installation.fab("plan").stdout.startswith("in order")
+    if FULL and page.KEPT:
+        page.write(**page.KEPT, note={"verdict": verdict})

@@ -1,11 +1,12 @@
 # make demo   boots a machine here, bootstraps Airflow on it, prints the URL, the user and the password
 # make test   all tests, those on booted machines included          make test-quick   those that need none
+# make ledger the proof that no task is lost (an hour)             make drills       every runbook, drilled (an hour)
 SHELL := /bin/bash
 UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick lint bench docs clean
+.PHONY: setup packages services demo test test-quick ledger drills lint bench docs clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -q && apt-get install -q -y python3-venv)
@@ -17,23 +18,31 @@ setup: .venv/.ready
 packages: setup
 	@missing=$$($(PY) -m sandbox) && if [ -n "$$missing" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; fi
 
-# Redis and PostgreSQL for the tests of the agent, which run their own on free ports: the packages' services are not started.
+# Redis and PostgreSQL for the tests of the agent, which run their own on free ports (the packages' services are not
+# started), and zsh for that of the completion.
 services: packages
-	@if ! command -v redis-server >/dev/null || ! ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1; then \
+	@if ! command -v redis-server >/dev/null || ! command -v zsh >/dev/null || ! ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1; then \
 	  if [ ! -e /usr/sbin/policy-rc.d ]; then \
 	    trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
 	    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; fi; \
-	  apt-get update -q && apt-get install -q -y --no-install-recommends redis-server postgresql; fi
+	  apt-get update -q && apt-get install -q -y --no-install-recommends redis-server postgresql zsh; fi
 
 demo: packages
 	@$(FAB) sandbox.up
 	@$(FAB) bootstrap --env sandbox
 
+# Two processes, each with a fleet of its own for its files: much of what they do is waiting.
 test: services
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses=2 --dist=loadfile
 
 test-quick: setup
 	$(PY) -m pytest -m "not live"
+
+ledger: services
+	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py
+
+drills: services
+	AIRFLEET_DRILLS=all $(PY) -m pytest tests/live/test_drills.py
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
@@ -43,6 +52,8 @@ bench: packages
 
 docs: setup
 	@$(FAB) inventory.reference > docs/inventory.md
+	@$(FAB) runbooks > docs/runbooks/README.md
+	@$(FAB) commands > docs/commands.md
 
 clean: setup
 	-$(FAB) sandbox.down

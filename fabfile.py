@@ -1,9 +1,26 @@
 """The doors: every command of airfleet in one namespace, nothing else. `fab --list` shows them."""
 
+from fabric.main import program
 from invoke import Collection
 
-from tasks import bootstrap, deploy, inventory, sandbox, services, workers
+from tasks import (
+    airflow,
+    bootstrap,
+    commands,
+    deploy,
+    door,
+    incident,
+    inventory,
+    logs,
+    maintenance,
+    sandbox,
+    services,
+    status,
+    users,
+    workers,
+)
 
+door.strict(program)
 namespace = Collection()
 namespace.add_task(bootstrap.bootstrap)
 namespace.add_task(bootstrap.plan)
@@ -11,6 +28,12 @@ namespace.add_task(deploy.deploy)
 namespace.add_task(deploy.rollback)
 namespace.add_task(deploy.releases)
 namespace.add_task(deploy.history)
+namespace.add_task(commands.commands)
+namespace.add_task(status.status)
+namespace.add_task(status.doctor)
+namespace.add_task(incident.incident)
+namespace.add_task(status.runbook)
+namespace.add_task(status.runbooks)
 namespace.add_task(workers.restart_workers)
 namespace.add_task(workers.scale_workers)
 namespace.add_task(workers.drain_workers)
@@ -18,5 +41,11 @@ namespace.add_task(workers.resume_workers)
 namespace.add_task(services.start)
 namespace.add_task(services.stop)
 namespace.add_task(services.restart)
+namespace.add_task(logs.logs)
+namespace.add_task(logs.task_log)
+namespace.add_task(airflow.airflow)
+namespace.add_task(airflow.shell)
 namespace.add_collection(Collection.from_module(inventory))
+namespace.add_collection(Collection.from_module(maintenance))
 namespace.add_collection(Collection.from_module(sandbox))
+namespace.add_collection(Collection.from_module(users))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import paramiko
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from airfleet.errors import HostKeyRefused, HostUnreachable
 from airfleet.transport import VerifiedConnection, make_config
@@ -71,8 +72,14 @@ def connect(name: str, address: Address) -> VerifiedConnection:
             ) from e
         raise HostUnreachable(f"no SSH with {where}: {e}", place=name, remedy="is sshd well there?") from e
     except (OSError, EOFError) as e:
-        reason = "no answer in time" if isinstance(e, TimeoutError) else (str(e) or type(e).__name__)
+        first = next(iter(e.errors.values())) if isinstance(e, NoValidConnectionsError) else e
+        reason = "no answer in time" if isinstance(first, TimeoutError) else _said(first)
         raise HostUnreachable(
             f"{where} is not reachable: {reason}", place=name, remedy="is it up, and the address right?"
         ) from e
     return connection
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says, for a human: of the system's own, its words alone."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from airfleet import gates, probes, records, rollout, session
 from airfleet import secrets as secret_store
-from airfleet.desired import Target, git_words, stages_of
+from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.errors import ChangesPending, GateRefused
 from airfleet.layout import layout_of, venv_target
 from airfleet.plan import make_plan
@@ -61,7 +61,7 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
             )
         entry = records.entry("bootstrap")
-        with fleet.locked(), records.recorded(fleet, entry):
+        with fleet.locked(), records.recorded(fleet, entry, screen.say):
             try:
                 run.apply()
             finally:
@@ -69,6 +69,24 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                     "commit": run.target.release,
                     "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
                 }
+
+
+def look(fleet: Fleet, target: Target) -> tuple[Target, dict[str, Facts]]:
+    """Return what is on each host, and the target with the release that is there.
+
+    One round trip; one more where that release's own requirements make another environment the one that is wanted.
+    """
+
+    def resources(target: Target) -> dict[str, list[Resource]]:
+        return {name: _all(stages_of(target, fleet.inventory.hosts[name])) for name in fleet.hosts}
+
+    asked = resources(target)
+    facts = fleet.look(asked)
+    target = learned(target, facts.values())
+    if target.requirements:
+        wanted = resources(target)
+        facts = fleet.look(wanted) if wanted != asked else facts
+    return target, facts
 
 
 class _Run:
@@ -89,10 +107,8 @@ class _Run:
 
     def look(self) -> list[Plan]:
         """Look at every host, learn which release they have, and return what would change."""
-        wanted = self.desire()
-        self.facts = self.fleet.look({name: _all(stages) for name, stages in wanted.items()})
-        self.asked = sum(len(_all(stages)) for stages in wanted.values())
-        self._learn_release(self.facts)
+        self.target, self.facts = look(self.fleet, self.target)
+        self.asked = sum(len(fact.seen) for fact in self.facts.values())
         self._guard_secrets(self.facts)
         return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]
 
@@ -165,19 +181,6 @@ class _Run:
             )
             requirements = str(found.get("requirements") or "")
             self.target = replace(self.target, release=str(found["commit"]), requirements=requirements, late=True)
-
-    def _learn_release(self, facts: Mapping[str, Facts]) -> None:
-        """Keep the release that is there: bootstrap brings hosts to it, only deploy changes it."""
-        layout = layout_of(self.fleet.inventory)
-        texts: dict[str, str] = {}
-        commits = []
-        for fact in facts.values():
-            if state := fact["link", layout.current].state:
-                commits.append(str(state["target"]).rpartition("/")[2])
-                texts[commits[-1]] = str(fact["release", layout.releases].detail.get("requirements") or "")
-        if commits:
-            release = max(commits, key=commits.count)
-            self.target = replace(self.target, release=release, requirements=texts[release])
 
     def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""

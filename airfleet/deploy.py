@@ -153,7 +153,7 @@ class Deploy:
             )
         entry |= {"commit": commit, "subject": resolved["subject"], "before": before}
         entry |= {"accepted": sorted(self.wish.accepted)} if self.wish.accepted else {}
-        with records.recorded(self.fleet, entry):
+        with records.recorded(self.fleet, entry, self.screen.say):
             try:
                 self._bring(entry, gated=gated)
             finally:

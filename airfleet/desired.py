@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airfleet import units, versions
 from airfleet.airflow_cfg import environment
+from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
 from airfleet.model import Resource, Stage, Words
 from airfleet.resources import Account, Directory, File, Link, Made, Packages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airfleet.inventory import Host, Inventory
+    from airfleet.model import Facts
     from airfleet.secrets import Secrets
 
 UV_VERSION = "0.13.9"
@@ -55,6 +57,21 @@ class Target:
         contents: list[object] = [airflow.version, airflow.python, airflow.extras, airflow.requirements]
         contents += [self.constraints, *([self.requirements] if self.requirements else [])]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:12]
+
+
+def learned(target: Target, facts: Iterable[Facts]) -> Target:
+    """Return the target with the release that most hosts have: bootstrap brings hosts to it, only deploy changes it."""
+    layout = layout_of(target.inventory)
+    texts: dict[str, str] = {}
+    commits = []
+    for fact in facts:
+        if state := fact["link", layout.current].state:
+            commits.append(str(state["target"]).rpartition("/")[2])
+            texts[commits[-1]] = str(fact["release", layout.releases].detail.get("requirements") or "")
+    if not commits:
+        return target
+    release = max(commits, key=commits.count)
+    return replace(target, release=release, requirements=texts[release])
 
 
 def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
@@ -250,7 +267,8 @@ def _database(target: Target, host: Host) -> Sequence[Resource]:
         "env": dict(environment(inventory)),
     }
     admin = inventory.admin
-    person: Words = {"firstname": admin.firstname, "lastname": admin.lastname, "email": admin.email, "role": "Admin"}
+    create = generation_of(inventory.airflow.version).commands.create_user
+    person: Words = {"create": filled(create, role="Admin", **admin.model_dump())}
     return [
         Made("schema", "metadata", {"revision": "head", "tables": "there"}, ask=words, means=words),
         Made("admin", admin.username, {"role": "Admin"}, ask=words, means={**words, **person}),

@@ -50,14 +50,19 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What to type after `airflow`; the words may hold {username} and so on, never a password."""
+    """What to type after `airflow`; the words may hold {username} and so on, never a password.
+
+    `reset_keeps_sessions` says that who is logged in stays so when the password is reset.
+    """
 
     migrate: tuple[str, ...]
     check_migrations: tuple[str, ...]
     create_user: tuple[str, ...]
     reset_password: tuple[str, ...]
+    delete_user: tuple[str, ...]
     list_users: tuple[str, ...]
     reset_environment: Mapping[str, str] = field(default_factory=dict)
+    reset_keeps_sessions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,22 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Tables:
+    """What the metadata database calls things, as SQL: `t` is a task instance, `silent` its seconds without a sign.
+
+    `pause_events` are the lines of the audit log by which somebody pauses or unpauses one DAG: the web page, the API,
+    the command line, and the scheduler after too many failures.
+    """
+
+    active_dag: str
+    silent: str
+    silent_join: str
+    pause_events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation of Airflow."""
+    """One generation of Airflow; `task_log` is the agent's program that reads a task's log as this one does."""
 
     major: int
     versions: tuple[str, ...]
@@ -82,6 +101,8 @@ class Generation:
     constants: Mapping[Place, str]
     commands: Commands
     health: Health
+    tables: Tables
+    task_log: str
     open_sections: frozenset[str]
     undocumented: frozenset[Place]
     hints: Mapping[Place, str]
@@ -176,20 +197,25 @@ AIRFLOW_2 = Generation(
             "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
         ),
         ("scheduler", "enable_health_check"): "True",
+        # A deploy that restarts nothing brings new files, and Airflow would look for such every five minutes only.
+        ("scheduler", "dag_dir_list_interval"): "30",
         # It has no login, and only probes on the host itself ask it.
         ("scheduler", "scheduler_health_check_server_host"): "127.0.0.1",
     },
     commands=Commands(
         migrate=("db", "migrate"),
         check_migrations=("db", "check-migrations", "--migration-wait-timeout", "0"),
+        # With `=`, a value that begins with a dash is no option.
         create_user=(
-            *("users", "create", "--username", "{username}", "--firstname", "{firstname}"),
-            *("--lastname", "{lastname}", "--role", "{role}", "--email", "{email}"),
+            *("users", "create", "--username={username}", "--firstname={firstname}", "--lastname={lastname}"),
+            *("--role={role}", "--email={email}"),
         ),
-        reset_password=("users", "reset-password", "--username", "{username}"),
+        reset_password=("users", "reset-password", "--username={username}"),
+        delete_user=("users", "delete", "--username={username}"),
         list_users=("users", "list", "--output", "json"),
         # `users reset-password` of 2.11.2 crashes with the session store in the database.
         reset_environment={"AIRFLOW__WEBSERVER__SESSION_BACKEND": "securecookie"},
+        reset_keeps_sessions=True,
     ),
     health=Health(
         web_path="/health",
@@ -198,6 +224,13 @@ AIRFLOW_2 = Generation(
         log_port=8793,
         trigger_log_port=8794,
     ),
+    tables=Tables(
+        active_dag="is_active",
+        silent="extract(epoch from now() - j.latest_heartbeat)",
+        silent_join="join job j on j.id = t.job_id",
+        pause_events=("paused", "api.patch_dag", "ui.patch_dag", "cli_dag_pause", "cli_dag_unpause"),
+    ),
+    task_log="inside_tasklog",
     # Celery's transports and Sentry's client take any key of these sections.
     open_sections=frozenset({"celery_broker_transport_options", "celery_result_backend_transport_options", "sentry"}),
     # Read by its code (each `conf.get…` of 2.11.2 and of its providers was looked through), yet in no catalogue.
@@ -225,6 +258,11 @@ AIRFLOW_2 = Generation(
 )
 
 GENERATIONS = (AIRFLOW_2,)
+
+
+def filled(command: tuple[str, ...], **values: str) -> list[str]:
+    """Return the words of a command with its values in them."""
+    return [word.format(**values) for word in command]
 
 
 def generation_of(version: str) -> Generation:

@@ -24,6 +24,7 @@ from airfleet.sections import (
     Flower,
     Logging,
     Login,
+    Notify,
     Port,
     Pyenv,
     Redis,
@@ -43,6 +44,7 @@ __all__ = [
     "Host",
     "Inventory",
     "Logging",
+    "Notify",
     "Pyenv",
     "Redis",
     "Role",
@@ -114,6 +116,7 @@ class Inventory(Section):
     logging: Logging = Field(default_factory=Logging)
     dags: Dags
     admin: Admin = Field(default_factory=Admin)
+    notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
 
     def with_role(self, role: Role) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _celery(("celery",), inventory.celery)
     yield from _roles(inventory)
     yield from _hosts(inventory)
+    yield from _notify(inventory)
     for path, address in _addresses(inventory):
         if not _is_address(address):
             yield path, f"'{address}' is not an IP address"
@@ -141,6 +142,13 @@ def _celery_of_host(inventory: Inventory, name: str) -> Iterator[Problem]:
     own = inventory.hosts[name].celery
     if own != inventory.celery:
         yield from _celery(("hosts", name, "celery"), own)
+
+
+def _notify(inventory: Inventory) -> Iterator[Problem]:
+    for at, entry in enumerate(inventory.notify):
+        if bool(entry.command) == bool(entry.webhook):
+            yield ("notify", at), "needs `command` or `webhook`" + (", not both" if entry.command else "")
+        yield from _twice(("notify", at, "on"), entry.on)
 
 
 def _addresses(inventory: Inventory) -> Iterator[tuple[Path, str]]:

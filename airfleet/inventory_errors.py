@@ -54,6 +54,12 @@ def reading(document: Document, model: type[M]) -> tuple[M, set[Path]]:
     raise BadFile(document.complaints)
 
 
+def _inside(around: Any, step: str | int) -> Any:
+    """Return the value at one step in keys with values or in a list, or None where there is none."""
+    values = dict(enumerate(around)) if isinstance(around, tuple) else around
+    return values.get(step) if isinstance(values, dict) else None
+
+
 def _stands(document: Document, path: Path) -> bool:
     """Whether there is a value at the path."""
     around: Any = document.value
@@ -67,13 +73,14 @@ def _stands(document: Document, path: Path) -> bool:
 def _mend(document: Document, path: Path, kind: str, model: type[BaseModel]) -> None:
     """Change the value at the path so that reading can go on."""
     around: Any = document.value
-    for step in path[:-1]:
-        if step not in around:
+    for at, step in enumerate(path[:-1]):
+        inner = _inside(around, step)
+        if inner is None:
             return
-        if isinstance(around[step], tuple):
-            path = path[: path.index(step) + 1]
+        if isinstance(inner, tuple) and not (len(path) > at + 2 and isinstance(_inside(inner, path[at + 1]), dict)):
+            path = path[: at + 1]
             break
-        around = around[step]
+        around = inner
     key = path[-1]
     value = around.pop(key, None)
     if kind == "missing":
@@ -110,6 +117,8 @@ def _problem(path: Path, error: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _of_value(kind: str, value: object, words: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch":
+        if words["pattern"] == patterns.WEBHOOK:
+            return f"this text (not shown: it may hold a token) is not {patterns.WORDS[patterns.WEBHOOK]}"
         return f"{shown(value)} is not {patterns.WORDS[words['pattern']]}"
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = f"at least {words['ge']}" if "ge" in words else f"at most {words['le']}"

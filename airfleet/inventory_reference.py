@@ -22,6 +22,7 @@ _SECRETS = {
     "flower_password": "Flower's page asks for it",
     "database_password": "of the user `database.user`",
     "deploy_key": "private key that reads `dags.repository`, where that is reached by ssh",
+    "webhook_url": "address that entries of `notify` with `webhook: secret` post to",
 }
 _HEAD = """\
 # Inventory reference

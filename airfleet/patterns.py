@@ -37,6 +37,10 @@ REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{
 SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 URL: Final = rf"^https?://{_PLACE}(/[^\s\x00-\x1f\x7f@]*)?$"
+WEBHOOK: Final = (
+    rf"^(secret|https://{_PLACE}(/[!-~]*)?"
+    r"|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?)$"
+)
 WORD: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 WORDS: Final = {
@@ -62,5 +66,6 @@ WORDS: Final = {
     SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
     TIMEZONE: "a time zone, as in Asia/Seoul",
     URL: "an http or https URL without a password",
+    WEBHOOK: "an https address, http only on this computer, or `secret`",
     WORD: "a name of letters, digits, _ . and -",
 }

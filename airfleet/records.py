@@ -8,13 +8,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history
+from airfleet import history, notify
 from airfleet.errors import ApplyFailed, FleetError, GateRefused
 from airfleet.remote import local_user
 from airfleet.rollout import on_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airfleet.model import Words
     from airfleet.remote import Host
@@ -30,9 +30,16 @@ def entry(doing: str, **more: object) -> Words:
     return {"id": uuid.uuid4().hex, "doing": doing, "who": local_user(), "began": began, **more}
 
 
+def _print(text: str, _style: str) -> None:
+    print(text, flush=True)
+
+
 @contextmanager
-def recorded(fleet: Fleet, words: Words) -> Iterator[None]:
-    """Record on all hosts what became of the block, whatever that is; an entry without a `result` gets one."""
+def recorded(fleet: Fleet, words: Words, say: Callable[[str, str], None] = _print) -> Iterator[None]:
+    """Record on all hosts what became of the block, whatever that is; an entry without a `result` gets one.
+
+    Then those are told whom the inventory's `notify` names; `say` gets a line for each who could not be.
+    """
     began = time.monotonic()
     try:
         yield
@@ -48,12 +55,12 @@ def recorded(fleet: Fleet, words: Words) -> Iterator[None]:
         words.setdefault("result", history.DONE)
     finally:
         words["seconds"] = round(time.monotonic() - began, 1)
-        if words["result"] == history.DONE:
-            _write(fleet, words)
-        else:
+        try:
             # What went wrong is what the operator must read, not that a host which is gone could not note it down.
-            with suppress(FleetError):
+            with suppress(*([] if words["result"] == history.DONE else [FleetError])):
                 _write(fleet, words)
+        finally:
+            notify.tell(fleet, words, say)
 
 
 def _write(fleet: Fleet, words: Words) -> None:

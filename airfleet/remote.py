@@ -6,7 +6,6 @@ import json
 import shlex
 import socket
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +13,7 @@ import paramiko
 
 from airfleet import bundle
 from airfleet.address import Address, connect
+from airfleet.channel import lines
 from airfleet.errors import (
     ApplyFailed,
     FleetError,
@@ -22,15 +22,15 @@ from airfleet.errors import (
     HostKeyRefused,
     HostUnreachable,
     NotHealthy,
+    UsageError,
 )
 from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airfleet.transport import VerifiedConnection
 
-PING_S = 10
 LOSSES = (OSError, EOFError, paramiko.SSHException)
 LOST = 70  # the agent's exit status when it has not heard from us
 CLASSES: dict[str, type[FleetError]] = {
@@ -41,6 +41,7 @@ CLASSES: dict[str, type[FleetError]] = {
     "away": HostUnreachable,
     "hostkey": HostKeyRefused,
     "database": NotHealthy,
+    "usage": UsageError,
 }
 PYTHON = ["python3", "-I", "-S", "-c", bundle.LOADER]  # -S: no .pth file of the host's, and 4 ms
 
@@ -61,6 +62,9 @@ class Host(Protocol):
 
     def call(self, name: str, words: Words, tell: Callable[[Key, str], None] | None = None) -> Words:
         """Ask something that is not about a resource."""
+
+    def stream(self, name: str, words: Words, take: Callable[[Words], None]) -> Words:
+        """Ask something whose answer comes in parts: `take` gets each as it comes."""
 
     def hold(self, words: Words) -> Words:
         """Take the installation's lock and keep it until `close`; return {"held_by": who} if somebody has it."""
@@ -138,6 +142,19 @@ class SshHost:
                 tell(("", name), answer["text"])
             if answer["t"] == "answer":
                 result = answer["words"]
+        return result
+
+    def stream(self, name: str, words: Words, take: Callable[[Words], None]) -> Words:
+        """Ask something whose answer comes in parts: `take` gets each as it comes; what is left to say is returned."""
+        result: Words = {}
+        for answer in self._converse({"op": name, "words": words}):
+            match answer["t"]:
+                case "failed":
+                    raise self._error(answer)
+                case "part":
+                    take(answer["words"])
+                case "answer":
+                    result = answer["words"]
         return result
 
     def hold(self, words: Words) -> Words:
@@ -221,7 +238,7 @@ class SshHost:
                 self._lock = channel
             ended = answered = False
             errors = bytearray()
-            for line in _lines(channel, errors):
+            for line in lines(channel, errors):
                 answered = True
                 answer = json.loads(line)
                 ended = ended or answer["t"] in ("end", "failed")
@@ -266,31 +283,6 @@ class SshHost:
             problem += "\n    " + str(answer["tail"]).replace("\n", "\n    ")
         kind = CLASSES.get(str(answer["class"]), ApplyFailed)
         return kind(problem, place=place, remedy=str(answer.get("remedy", "")))
-
-
-def _lines(channel: paramiko.Channel, errors: bytearray) -> Iterable[bytes]:
-    """Yield the lines that come, and tell the other side all the while that we are there."""
-    channel.settimeout(PING_S)
-    rest = b""
-    told = time.monotonic()
-    while True:
-        if time.monotonic() - told >= PING_S:
-            channel.sendall(b"\n")
-            told = time.monotonic()
-        while channel.recv_stderr_ready():
-            errors += channel.recv_stderr(65536)
-        try:
-            data = channel.recv(65536)
-        except TimeoutError:
-            continue
-        if not data:
-            break
-        *lines, rest = (rest + data).split(b"\n")
-        yield from lines
-    while data := channel.recv_stderr(65536):
-        errors += data
-    if rest:
-        raise EOFError("in the middle of an answer")
 
 
 def local_user() -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password")
-GIVEN: Final = ("database_password", "deploy_key")
+GIVEN: Final = ("database_password", "deploy_key", "webhook_url")
 NAMES: Final = (*GENERATED, *GIVEN)
 PREFIX: Final = "AIRFLEET_SECRET_"
 _NOTHING: Final = "nothing was contacted"

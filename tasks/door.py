@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from invoke import task
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
 
 from airfleet.errors import FleetError, UsageError
 
@@ -45,6 +45,21 @@ def command(help: Mapping[str, str], **options: Any) -> Callable[[Callable[..., 
         return task(help=dict(help), **options)(guarded)
 
     return declare
+
+
+def strict(program: Any) -> None:
+    """Have a command line that can't be read end with exit 2, as whatever else is wrong with one; Invoke says 1."""
+    parse = program.parse_tasks
+
+    def parse_tasks() -> None:
+        try:
+            parse()
+        except ParseError as e:
+            name = f" {e.context.name}" if e.context and e.context.name else ""
+            wrong = UsageError(str(e), remedy=f"fab --help{name}", state="nothing was contacted")
+            raise Exit(f"airfleet: {wrong}", wrong.exit_code) from e
+
+    program.parse_tasks = parse_tasks
 
 
 def environment(env: str) -> str:

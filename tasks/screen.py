@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airfleet.plan import describe, diff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airfleet.model import Change, Key, Outcome
     from airfleet.plan import Plan
@@ -27,6 +29,7 @@ class Screen:
         self._writing = threading.Lock()
         self._began = time.monotonic()
         self._spoke: dict[str, float] = {}
+        self._height = 0
 
     @property
     def elapsed_s(self) -> float:
@@ -40,6 +43,17 @@ class Screen:
                 _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
             else:
                 print(text, flush=True)
+
+    def board(self, lines: Sequence[tuple[str, str]], *, whole: bool) -> None:
+        """Show a board of (line, style) in the place of the one before; without a terminal only a `whole` one."""
+        terminal = sys.stdout.isatty()
+        if not whole and not terminal:
+            return
+        if terminal and self._height:
+            sys.stdout.write(f"\x1b[{self._height}F\x1b[0J")
+        for text, style in lines:
+            self.say(text, style)
+        self._height = len(lines)
 
     def plans(self, plans: Sequence[Plan], mask: Callable[[str], str], *, whole: bool) -> None:
         """Print what would change on each host, stage by stage; `whole` shows long diffs, and those of new files."""
@@ -78,6 +92,28 @@ class Screen:
     def probed(self, says: str) -> None:
         """Say what a probe saw."""
         self.say(f"[{self.elapsed_s:5.0f} s]   ok: {says}", "green")
+
+
+def write(text: str, *, error: bool = False) -> None:
+    """Write what somebody else has said as it is, at once: bytes that are no UTF-8 stand in it as lone surrogates."""
+    stream = sys.stderr if error else sys.stdout
+    stream.flush()
+    stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+    stream.buffer.flush()
+
+
+def notice(text: str) -> None:
+    """Say something beside what was asked for."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def piped() -> Iterator[None]:
+    """Let a reader who has read enough, such as `head`, end a command in peace."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
 
 
 _made: list[Any] = []

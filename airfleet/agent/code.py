@@ -13,7 +13,7 @@ import stat
 import time
 
 from airfleet.agent import files, owned, run
-from airfleet.agent.git import git
+from airfleet.agent.git import git, no_room
 
 MARK = "airfleet.json"
 PASSED_OVER = {"__pycache__"}  # Python's own, written by whoever imports the code
@@ -172,8 +172,11 @@ def make_release(folder, seen, want, means, tell):
         owned.remove(tree, account)
         owned.remove(index, account)
         owned.make_folder(beside, account)
-        _tree(means, beside, index, ["read-tree", commit])
-        _tree(means, beside, index, ["checkout-index", "--all", "--force", "--index"])
+        try:
+            _tree(means, beside, index, ["read-tree", commit])
+            _tree(means, beside, index, ["checkout-index", "--all", "--force", "--index"])
+        except run.Refused as e:
+            raise no_room(folder, e) from e
         owned.rename(beside, tree, account)
         if os.path.exists(f"{tree}/.gitmodules"):
             tell("the repository has submodules: they are not fetched")

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from airfleet.agent import inside, run
+from airfleet.agent import airflow_cli, inside, run, users
 
 PROGRAM = "inside_postgres"
 MIGRATE_S = 1800
 HEAD = "head"
 THERE = "there"
-FAILURES = (
-    # What the airflow command prints, what it means (or as printed), what to do.
-    (
-        r"violates unique constraint .*email",
-        "another user has the same e-mail address",
-        "set admin.email to another one",
-    ),
-    (r".* is not a valid role.*", "", "choose one of these roles"),
-    (r"password authentication failed", "the database refused the password", "look at the secret database_password"),
-    (r"permission denied for .*", "", "let the database belong to Airflow's role: ALTER DATABASE … OWNER TO"),
-    (r"could not connect to server|Connection refused", "the database cannot be reached", "is it running?"),
-)
 _looked = {}
 
 
@@ -66,7 +52,7 @@ def make_schema(key, seen, want, means, tell):
             remedy="install that Airflow, or restore a backup; airfleet never migrates backwards",
         )
     tell("airflow db migrate")
-    _airflow(means, ["db", "migrate"], timeout_s=MIGRATE_S, tell=tell)
+    airflow_cli.airflow(means, ["db", "migrate"], timeout_s=MIGRATE_S, tell=tell)
     _looked.clear()
     state, detail = _schema_of(_metadata(means))
     if state != want:
@@ -101,15 +87,12 @@ def make_admin(username, seen, want, means, tell):
     seen, _ = look_admin(username, means)
     told = {}
     if seen is None:
-        password = run.run(["openssl", "rand", "-base64", "12"]).strip()
-        words = ["--username", username, "--role", want["role"], "--email", means["email"]]
-        words += ["--firstname", means["firstname"], "--lastname", means["lastname"]]
         tell(f"airflow users create {username}")
-        # Without a terminal, which a session of its own does not have, Airflow reads the password from stdin, twice.
-        text = _airflow(means, ["users", "create", *words], stdin=f"{password}\n{password}\n", secret=password)
+        password, text = users.give_password(means, means["create"])
         told = {"reveal": {"username": username, "password": password}}
     else:
-        text = _airflow(means, ["users", "add-role", "--username", username, "--role", want["role"]])
+        words = ["users", "add-role", f"--username={username}", f"--role={want['role']}"]
+        text = airflow_cli.masked(run.tail(airflow_cli.airflow(means, words)), "")
     _looked.clear()
     state, _ = look_admin(username, means)
     if state != want:
@@ -117,26 +100,6 @@ def make_admin(username, seen, want, means, tell):
             f"Airflow did not say no, but user {username} is {state['role'] if state else 'not there'}",
             kind="database",
             remedy="read what it printed; another user may have the same e-mail address, or the role may not exist",
-            tail=_masked(run.tail(text), told["reveal"]["password"] if told else ""),
+            tail=text,
         )
     return told
-
-
-def _airflow(means, words, *, stdin="", secret="", timeout_s=300, tell=None):
-    argv = [f"{means['venv']}/bin/airflow", *words]
-    try:
-        return run.run(argv, user=means["account"], env=means["env"], stdin=stdin, timeout_s=timeout_s, tell=tell)
-    except run.Refused as e:
-        what, remedy = f"`airflow {' '.join(words[:2])}` failed", "read the lines below"
-        for sign, meaning, cure in FAILURES:
-            found = re.search(sign, e.tail)
-            if found:
-                what, remedy = f"{what}: {meaning or found.group()}", cure
-                break
-        raise run.Refused(what, kind=e.kind, remedy=remedy, tail=_masked(e.tail, secret)) from e
-
-
-def _masked(text, secret):
-    """Return the text without the password, and without the lines in which SQLAlchemy prints its hash."""
-    lines = (text.replace(secret, "…") if secret else text).splitlines()
-    return "\n".join("[parameters: …]" if "[parameters:" in line or "scrypt:" in line else line for line in lines)

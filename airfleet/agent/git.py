@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from airfleet.agent import run
 
+FULL_MB = 1
 PROTOCOLS = "file:git:http:https:ssh"
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15")
 FAILURES = (
@@ -94,3 +96,13 @@ def _named(error, url):
         if url and any(sign in error.tail for sign in signs):
             return run.Refused(what.format(url=url), kind=kind, remedy=remedy, tail=error.tail)
     return error
+
+
+def no_room(folder, error):
+    """Return the error, or what is behind it: git does not always say that the disk is full."""
+    free_mb = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize // 2**20
+    if free_mb > FULL_MB and "No space left" not in error.tail:
+        return error
+    return run.Refused(
+        f"No space left on device: {free_mb} MB are free at {folder}", remedy="make room there", tail=error.tail
+    )

@@ -12,7 +12,7 @@ import json
 import os
 import re
 
-from airfleet.agent import run
+from airfleet.agent import run, stream
 
 MARK = "\x1e"
 LOADER = """\
@@ -65,6 +65,37 @@ def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None, also=(
 
     Where it answers {"refused": …}, that is raised as a Refused with these words.
     """
+    argv, request = _prepared(venv, name, words, also)
+    try:
+        text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
+    except run.Refused as e:
+        raise run.Refused(f"{name} failed in {venv}", kind=e.kind, tail=e.tail) from e
+    answers = [json.loads(line[1:]) for line in text.split("\n") if line.startswith(MARK)]
+    return _answered(answers[-1] if answers else {}, f"{name} gave no answer in {venv}", text)
+
+
+def listen(venv, name, words, hear, *, account, env=None, also=()):
+    """Like `ask`, without a limit of time: `hear` gets whatever the program tells, whole and as it comes."""
+    argv, request = _prepared(venv, name, words, also)
+    last, other = [{}], stream.Kept()
+
+    def out(data):
+        for line in data.splitlines(keepends=True):
+            if not line.startswith(MARK.encode()):
+                other(line)
+                continue
+            last[0] = json.loads(line[1:])
+            if "tell" in last[0]:
+                hear(last[0]["tell"])
+
+    status = stream.stream(argv, out, other, user=account, env=env, stdin=request.encode())
+    if status:
+        raise run.Refused(f"{name} failed in {venv}", tail=run.tail(other.text))
+    return _answered(last[0], f"{name} gave no answer in {venv}", other.text)
+
+
+def _prepared(venv, name, words, also):
+    """Return the command line of a program, and what goes to its stdin."""
     python = os.path.join(venv, "bin", "python")
     if not there(venv):
         raise run.Refused(f"there is no Python at {python}", kind="missing", remedy="run: fab bootstrap")
@@ -74,15 +105,14 @@ def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None, also=(
         {"name": name, "source": source_of(name), "site": site_packages(venv), "words": words, "also": more}
     )
     # -S: what packages hook into Python's start (*.pth) costs more time than a whole question to the database.
-    argv = [python, "-I", "-S", "-c", LOADER]
-    try:
-        text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
-    except run.Refused as e:
-        raise run.Refused(f"{name} failed in {venv}", kind=e.kind, tail=e.tail) from e
-    answers = [json.loads(line[1:]) for line in text.split("\n") if line.startswith(MARK)]
-    if not answers or "answer" not in answers[-1]:
-        raise run.Refused(f"{name} gave no answer in {venv}", tail=run.tail(text))
-    answer = answers[-1]["answer"]
+    return [python, "-I", "-S", "-c", LOADER], request
+
+
+def _answered(last, missing, text):
+    """Return the answer in the last thing that a program said, or raise its refusal."""
+    if "answer" not in last:
+        raise run.Refused(missing, tail=run.tail(text))
+    answer = last["answer"]
     if "refused" in answer:
         refused = answer["refused"]
         raise run.Refused(refused.pop("what"), **refused)

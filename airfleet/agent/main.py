@@ -1,7 +1,7 @@
 """The agent's one conversation: read a request, do it, answer in JSON lines, end when the operator is gone.
 
-A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS, …}.
-The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "answer" | "end", …}.
+A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS or STREAMS, …}.
+The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "part" | "answer" | "end", …}.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ CALLS = {
     "probe_flower": "probe",
     "journal": "units",
     "gate": "gate",
+    "users": "users",
+    "create_user": "users",
+    "reset_password": "users",
+    "delete_user": "users",
     "record": "history",
     "history": "history",
     "releases": "releases",
@@ -59,7 +63,21 @@ CALLS = {
     "stop_drained": "worker",
     "start_worker": "worker",
     "drain": "worker",
+    "vitals": "vitals",
+    "crew": "crew",
+    "runbook_step": "runbook",
     "resume": "worker",
+    "maintenance_look": "maintenance",
+    "maintenance_begin": "maintenance",
+    "maintenance_note": "maintenance",
+    "maintenance_unpause": "maintenance",
+    "maintenance_marks": "maintenance",
+    "maintenance_forget": "maintenance",
+}
+STREAMS = {
+    "logs": "logs",
+    "task_log": "tasklog",
+    "airflow": "command",
 }
 _writing = threading.Lock()
 
@@ -91,6 +109,8 @@ def main():
         elif request["op"] == "apply":
             if not apply(request["changes"]):
                 return
+        elif request["op"] in STREAMS:
+            stream(request["op"], request["words"])
         else:
             call(request["op"], request["words"])
     except run.Refused as e:
@@ -163,6 +183,16 @@ def call(name, words):
     say({"t": "answer", "words": getattr(module, name)(words, tell)})
     if name == "lock":
         threading.Event().wait()
+
+
+def stream(name, words):
+    """Answer a question whose answer comes in parts, each sent as it comes."""
+    module = importlib.import_module("airfleet.agent." + STREAMS[name])
+
+    def part(words):
+        say({"t": "part", "words": words})
+
+    say({"t": "answer", "words": getattr(module, name)(words, part)})
 
 
 def _watch(stdin):

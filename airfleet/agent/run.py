@@ -65,39 +65,15 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
 
     Each line that it prints goes to `tell`, at most five a second. Raises Refused when it fails or takes too long.
     """
-    account = account_of(user)
-    identity = {}
-    if account.pw_uid != os.getuid():
-        groups = os.getgrouplist(user, account.pw_gid)
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
-    try:
-        with _loss:  # nothing is started any more once the operator is lost
-            if not _is_over():
-                child = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
-                    env=environment(user, env),
-                    cwd=cwd,
-                    start_new_session=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    umask=0o022,
-                    **identity,
-                )
-                _children.add(child)
-    except FileNotFoundError as e:
-        raise Refused(f"there is no program {argv[0]} on this host", kind="missing") from e
-    except PermissionError as e:
-        raise Refused(f"{user} may not run {argv[0]}, or not reach its folder", kind="missing") from e
-    stand_still()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes["stderr"] = subprocess.STDOUT if errors else subprocess.DEVNULL
+    child = started(argv, user=user, env=env, cwd=cwd, encoding="utf-8", errors="replace", **pipes)
     out = []
     timer = threading.Timer(timeout_s, _kill, (child,))
     timer.daemon = True
     timer.start()
     try:
-        _feed(child, stdin)
+        feed(child, stdin)
         last = 0.0
         for line in child.stdout:
             out.append(line)
@@ -108,15 +84,61 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
     finally:
         timed_out = not timer.is_alive() and child.returncode == -signal.SIGKILL
         timer.cancel()
-        _kill(child)
-        _children.discard(child)
-        stand_still()
+        ended(child)
     text = "".join(out)
     if timed_out:
         raise Refused(f"{argv[0]} took more than {timeout_s} s and was ended", kind="timeout", tail=tail(text))
     if rc not in ok:
         raise Refused(f"{_spoken(argv)} ended with {rc}", tail=tail(text))
     return text
+
+
+def started(argv, *, user="root", env=None, cwd="/", patience_s=0, **pipes):
+    """Start a program as this account, in a session of its own, and return it; it ends with this process, or before.
+
+    Whoever starts it hands it to `ended` at last. With `patience_s` it is asked to end, and has so long to do it.
+    """
+    account = account_of(user)
+    identity = {}
+    if account.pw_uid != os.getuid():
+        groups = os.getgrouplist(user, account.pw_gid)
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
+    try:
+        with _loss:  # nothing is started any more once the operator is lost
+            if not _is_over():
+                child = subprocess.Popen(
+                    argv,
+                    env=environment(user, env),
+                    cwd=cwd,
+                    start_new_session=True,
+                    umask=0o022,
+                    **identity,
+                    **pipes,
+                )
+                child.patience_s = patience_s
+                _children.add(child)
+    except FileNotFoundError as e:
+        raise Refused(f"there is no program {argv[0]} on this host", kind="missing") from e
+    except PermissionError as e:
+        raise Refused(f"{user} may not run {argv[0]}, or not reach its folder", kind="missing") from e
+    stand_still()
+    return child
+
+
+def ended(child):
+    """End a program that `started` returned, if it still runs; its exit status is known then."""
+    _kill(child)
+    _children.discard(child)
+    stand_still()
+
+
+def feed(child, text):
+    """Give a program all that it reads."""
+    try:
+        child.stdin.write(text)
+        child.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended without reading: its exit status tells why
 
 
 def tail(text):
@@ -185,21 +207,19 @@ def end_children():
         _kill(child)
 
 
-def _feed(child, text):
-    try:
-        child.stdin.write(text)
-        child.stdin.close()
-    except BrokenPipeError:
-        pass  # it ended without reading: its exit status tells why
-
-
 def _kill(child):
-    if child.poll() is None:
+    """End a program with all that it started: at once, or, where it has patience, asked first as by Ctrl-C."""
+    for number, patience_s in ((signal.SIGINT, child.patience_s), (signal.SIGKILL, None)):
+        if child.poll() is not None or patience_s == 0:
+            continue
         try:
-            os.killpg(child.pid, signal.SIGKILL)
+            os.killpg(child.pid, number)
         except ProcessLookupError:
             pass  # it ended by itself in between
-        child.wait()
+        try:
+            child.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            pass
 
 
 def _spoken(argv):

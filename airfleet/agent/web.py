@@ -58,13 +58,17 @@ class Site:
         status_of, address, content = self.get(path, {"csrf_token": token, "username": username, "password": password})
         if status_of == 429:
             raise Wrong("too many logins in a short time: it asks to wait")
+        at_login = _path(address).rstrip("/") == _path(self.base + path).rstrip("/")
+        forbidden = Wrong(f"{username} can log in, but has no right to see anything", final=True)
+        if status_of == 403 and not at_login:
+            raise forbidden
         if status_of != 200:
             raise Wrong(f"the login of {username} is answered with {status_of}")
-        if TOKEN.search(content) and _path(address).rstrip("/") == _path(self.base + path).rstrip("/"):
+        if TOKEN.search(content) and at_login:
             raise Wrong(f"it refuses the login of {username}{_alert(content)}", final=True)
         status_of, address, _ = self.get("/home")
         if status_of == 403:
-            raise Wrong(f"{username} can log in, but has no right to see anything", final=True)
+            raise forbidden
         if status_of != 200 or _path(address).rstrip("/").endswith(path.rstrip("/")):
             raise Wrong(f"{username} is logged in, and yet its first page answers {status_of} at {_path(address)}")
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from agent_services import POSTGRES, free_port, postgres
 
+from airfleet.generations import filled, generation_of
+
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 
 PASSWORD = "p@:/%w '한글"
@@ -26,7 +28,7 @@ SCHEMA = [
     "create table if not exists job (id serial, job_type text, state text, hostname text, latest_heartbeat timestamptz,"
     " start_date timestamptz)",
     "create table if not exists ab_user (id serial primary key, username text, active boolean default true,"
-    " login_count integer, email text unique, password text)",
+    " login_count integer, email text unique, password text, first_name text, last_name text, last_login timestamp)",
     "create table if not exists ab_role (id serial primary key, name text)",
     "create table if not exists ab_user_role (user_id integer, role_id integer)",
     "insert into ab_role (name) select 'Admin' where not exists (select from ab_role)",
@@ -37,7 +39,7 @@ AIRFLOW = """\
 #!{python}
 # What `airflow db migrate` and `airflow users` do, as far as the agent can see it.
 import getpass, os, sys, psycopg2
-words = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+words = dict(word.split("=", 1) for word in sys.argv[3:])
 assert os.environ["AIRFLOW_HOME"] == "/home/x"
 c = psycopg2.connect(os.environ["TEST_DSN"])
 q = c.cursor()
@@ -48,10 +50,15 @@ if sys.argv[1:3] == ["db", "migrate"]:
     q.execute("insert into alembic_version values ('bbb222')")
 elif sys.argv[1:3] == ["users", "create"]:
     first, second = getpass.getpass("Password:"), getpass.getpass("Repeat for confirmation:")
-    assert first == second and len(first) == 16
+    assert first == second and len(first) >= 12
+    q.execute("select 1 from ab_user where lower(username) = lower(%s)", (words["--username"],))
+    if q.fetchone():
+        print(words["--username"], "already exist in the db")
+        sys.exit()
     try:
-        q.execute("insert into ab_user (username, email, password) values (%s, %s, %s) returning id",
-                  (words["--username"], words["--email"], first))
+        q.execute("insert into ab_user (username, email, password, first_name, last_name) values (%s, %s, %s, %s, %s)"
+                  " returning id", [words["--username"], words["--email"], first, words["--firstname"],
+                                    words["--lastname"]])
     except psycopg2.Error as e:
         print("sqlalchemy.exc.IntegrityError:", e)
         print("[parameters: {{'password': '" + first + "'}}]")
@@ -62,6 +69,18 @@ elif sys.argv[1:3] == ["users", "create"]:
 elif sys.argv[1:3] == ["users", "add-role"]:
     q.execute("insert into ab_user_role select u.id, r.id from ab_user u, ab_role r where username = %s and name = %s",
               (words["--username"], words["--role"]))
+elif sys.argv[1:3] == ["users", "reset-password"]:
+    assert os.environ["AIRFLOW__WEBSERVER__SESSION_BACKEND"] == "securecookie"
+    first, second = getpass.getpass("Password:"), getpass.getpass("Repeat for confirmation:")
+    assert first == second
+    q.execute("update ab_user set password = %s where username = %s", (first, words["--username"]))
+elif sys.argv[1:3] == ["users", "delete"]:
+    try:
+        q.execute("delete from ab_user where username = %s", (words["--username"],))
+    except psycopg2.Error as e:
+        print("ERROR - Remove Register User Error:", e)
+        print("Failed to delete user")
+        sys.exit(1)
 else:
     sys.exit(2)
 c.commit()
@@ -90,6 +109,7 @@ def venv(drivers):
     yield drivers
     shutil.rmtree(site / "airflow")
     shutil.rmtree(site / "apache_airflow-2.11.2.dist-info")
+    shutil.rmtree(site / "apache_airflow_providers_fab-1.0.dist-info")
     program.unlink()
 
 
@@ -134,7 +154,9 @@ def migrated(agent, words):
     return words
 
 
-PERSON = {"firstname": "Air", "lastname": "Flow", "email": "a@example.com"}
+COMMANDS = generation_of("2.11.2").commands
+NAMES = {"firstname": "Air", "lastname": "Flow", "email": "a@example.com"}
+PERSON = {"create": filled(COMMANDS.create_user, username="admin", role="Admin", **NAMES)}
 
 
 def test_before_there_is_an_airflow_nothing_is_known(agent, words):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from agent_services import REDIS, redis
@@ -81,6 +84,7 @@ def rig(tmp_path_factory, drivers, agent, account):
             "kill_after_wait": False,
         }
         made = Rig(folder, drivers / "bin" / "python", agent, words)
+        made.pid = child.pid
         made.wait(lambda: made.queues() == ["default", "heavy"])
         yield made
         child.terminate()
@@ -167,3 +171,57 @@ def test_a_killed_agent_leaves_no_drained_worker(fresh):
     child.kill()
     child.wait()
     fresh.wait(lambda: fresh.queues() == ["default", "heavy"])
+
+
+def crew(rig, **more):
+    words = {"venv": rig.words["venv"], "account": rig.words["account"], "config": rig.words["config"]}
+    return rig.agent.call("crew", **{**words, "nodes": [NODE], "queues": ["default"], "twice": False, **more})["words"]
+
+
+def test_a_crew_is_counted_and_its_tasks_stay_its_own(fresh):
+    """Queues, running and reserved tasks, what waits in Redis: numbers, and no argument of a task."""
+    fresh.snooze(4)
+    fresh.wait(lambda: crew(fresh)["nodes"][NODE]["active"] == 1)
+    seen = crew(fresh)
+    node = seen["nodes"][NODE]
+    assert (node["answers"], node["replies"], node["queues"], node["slots"]) == (True, 1, ["default", "heavy"], 2)
+    assert (seen["queues"], seen["error"]) == ({"default": 0, "heavy": 0}, None)
+    fresh.drain()
+    assert crew(fresh)["nodes"][NODE]["queues"] == []
+
+
+def test_a_worker_that_is_not_there_does_not_answer(fresh):
+    """It is named all the same, and nothing of it is known: None, not zero."""
+    node = crew(fresh, nodes=[NODE, "worker9@nowhere"])["nodes"]["worker9@nowhere"]
+    assert (node["answers"], node["queues"], node["active"]) == (False, None, None)
+
+
+def test_a_crew_that_holds_tasks_and_runs_none_is_stuck(fresh):
+    """Its pool is frozen: it answers and consumes, and in two looks 5 s apart nothing moves."""
+    children = [int(pid) for pid in _children(fresh)]
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            fresh.snooze(0)
+        fresh.wait(lambda: (crew(fresh)["nodes"][NODE]["reserved"] or 0) > 0)
+        assert crew(fresh, twice=True)["nodes"][NODE]["stuck"] is True
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGCONT)
+    fresh.wait(lambda: crew(fresh)["nodes"][NODE]["reserved"] == 0)
+    assert crew(fresh, twice=True)["nodes"][NODE]["stuck"] is None
+
+
+def test_a_broker_that_is_away_is_said(fresh, tmp_path):
+    """No nodes, no numbers, and why."""
+    nowhere = tmp_path / "airflow.cfg"
+    address = "redis://127.0.0.1:1/0"
+    nowhere.write_text(f"[celery]\nbroker_url = {address}\nresult_backend = {address}\n")
+    seen = crew(fresh, config=str(nowhere))
+    assert "refused" in seen["error"]
+    assert (seen["nodes"], seen["unacked"]) == ({}, None)
+
+
+def _children(rig):
+    return Path(f"/proc/{rig.pid}/task/{rig.pid}/children").read_text().split()

@@ -107,7 +107,8 @@ class Web(BaseHTTPRequestHandler):
             self.reply(200, form if self.mood != "formless" else "<html>", cookie="session=begun")
         elif self.path == "/home":
             known = "session=known" in self.headers.get("Cookie", "")
-            self.reply(200, "DAGs") if known else self.reply(302, "", to="/login/")
+            there = 403 if self.mood == "forbidden" else 200
+            self.reply(there, "DAGs") if known else self.reply(302, "", to="/login/")
         elif self.path == "/":
             expected = "Basic " + base64.b64encode(b"admin:pw").decode()
             known = self.headers.get("Authorization") == expected or self.mood == "open"
@@ -172,6 +173,15 @@ def test_a_refused_login_is_not_tried_again(probe_web, web):
     answer = probe_web(web, username="admin", password="no", timeout_s=30)
     assert answer["ok"] is False
     assert "refuses the login of admin" in answer["says"]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("web", ["forbidden"], indirect=True)
+def test_a_user_without_a_right_is_told_at_once(probe_web, web):
+    """The login works and the first page is forbidden: trying again would only use up the logins that are allowed."""
+    began = time.monotonic()
+    answer = probe_web(web, username="admin", password="pw", timeout_s=30)
+    assert (answer["ok"], "has no right to see anything" in answer["says"]) == (False, True)
     assert time.monotonic() - began < 10
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from airfleet.inventory import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, Host, Inventory
+from airfleet.inventory import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, Host, Inventory, Notify
 from airfleet.inventory_reference import json_schema, reference
+from airfleet.secrets import NAMES
 from airfleet.sections import Section
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,8 @@ def test_reference_is_current():
 def test_reference_has_every_key():
     """Every key stands in the reference, with a meaning."""
     rows = [row.split(" | ") for row in reference().splitlines() if row.startswith("| `")]
-    models = [Host, *SECTIONS.values()]
-    assert sum(len(model.model_fields) for model in models) + 3 + 6 == len(rows)
+    models = [Host, Notify, *SECTIONS.values()]
+    assert sum(len(model.model_fields) for model in models) + 3 + len(NAMES) == len(rows)
     assert [] == [row for row in rows if len(row[-1].rstrip(" |")) < 5]
 
 
@@ -49,6 +50,12 @@ def test_shipped_names_every_key_of_a_host():
     """The annotated inventory names every key of a host, those that may be left out in a comment."""
     hosts = TEXT.partition("\nhosts:\n")[2]
     assert [] == [name for name in Host.model_fields if not re.search(rf"\b{name}\b", hosts)]
+
+
+def test_shipped_names_every_key_of_notify():
+    """So it does for an entry of `notify`."""
+    notify = TEXT.partition("\nnotify: ")[2].partition("\nhosts:")[0]
+    assert [] == [name for name in Notify.model_fields if not re.search(rf"\b{name}:", notify)]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -73,7 +80,7 @@ def _plain(value):
     return None if value == "" else str(value) if isinstance(value, Path) else value
 
 
-@pytest.mark.parametrize("model", [Inventory, Host, *SECTIONS.values()])
+@pytest.mark.parametrize("model", [Inventory, Host, Notify, *SECTIONS.values()])
 def test_every_key_is_described(model):
     """Every key has a description, except the sections, which have a docstring."""
     missing = [name for name, field in model.model_fields.items() if not field.description and name not in SECTIONS]
@@ -100,6 +107,8 @@ def test_schema_takes_the_shipped_inventory():
         ({"hosts": {"a": {"roles": ["worker"]}}}, ("hosts", "a", "address")),
         ({"hosts": {"a_b": {"address": "a", "roles": ["worker"]}}}, ("hosts", "a_b")),
         ({"database": {}}, ("database", "host")),
+        ({"notify": [{"webhook": "http://chat.internal/x"}]}, ("notify", 0, "webhook")),
+        ({"notify": [{"command": ["a"], "on": ["deplyo"]}]}, ("notify", 0, "on", 0)),
         ({"airflow": {"config": {"core": {"a b": 1}}}}, ("airflow", "config", "core", "a b")),
     ],
 )

@@ -13,36 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     0: {"model", "resources", "errors"},
     1: {
-        *(
-            "airflow_cfg",
-            "crew",
-            "desired",
-            "findings",
-            "generations",
-            "history",
-            "release_stages",
-            "inventory",
-            "inventory_checks",
-            "inventory_errors",
-        ),
-        *(
-            "inventory_reference",
-            "layout",
-            "worklist",
-            "lint",
-            "masking",
-            "patterns",
-            "places",
-            "plan",
-            "redis_conf",
-            "sections",
-        ),
-        *("secrets", "secrets_file", "templates", "units", "versions"),
+        *("airflow_cfg", "airflow_words", "board", "checkup", "chronicle", "command_reference", "crew", "desired"),
+        *("doctor", "findings", "generations", "history", "inventory", "inventory_checks", "inventory_errors"),
+        *("inventory_reference", "journals", "layout", "lint", "masking", "notices", "openssh", "patterns", "pauses"),
+        *("people", "places", "plan", "redis_conf", "release_stages", "runbook", "secrets", "secrets_file"),
+        *("sections", "templates", "units", "versions", "worklist"),
     },
-    2: {"address", "agent", "bundle", "remote", "transport"},
+    2: {"address", "agent", "bundle", "channel", "remote", "transport"},
     3: {
-        *("bootstrap", "deploy", "gates", "probes", "reading", "records", "release_gate", "restarts", "rollout"),
-        *("services", "session", "staffing", "switch", "workers"),
+        *("airflow_command", "bootstrap", "deploy", "examine", "gates", "incident", "logs", "maintenance"),
+        *("maintenance_on", "notify", "probes", "reading", "records", "release_gate", "restarts", "rollout"),
+        *("runbooks", "services", "session", "shell", "staffing", "switch", "task_log", "terminal", "users"),
+        *("workers",),
     },
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
@@ -94,7 +76,9 @@ def test_a_file_imports_only_from_its_floor_or_below(path):
 @pytest.mark.parametrize("name", sorted((FLOORS[0] | FLOORS[1]) - READERS))
 def test_a_deciding_module_does_nothing(name):
     """Floors 0 and 1 import nothing that acts, waits or asks the system."""
-    found = {imported.split(".")[0] for imported in imports_of(ROOT / "airfleet" / f"{name}.py")}
+    place = ROOT / "airfleet" / name
+    paths = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    found = {imported.split(".")[0] for path in paths for imported in imports_of(path)}
     assert found & IMPURE == set()
 
 
@@ -108,7 +92,7 @@ def test_the_agent_needs_only_the_standard_library():
     """It runs on whatever python3 a host has."""
     allowed = sys.stdlib_module_names | {"airfleet"}
     # programs for the target's environment
-    inside = {"yaml", "airflow", "celery", "cryptography", "psycopg2", "kombu", "redis"}
+    inside = {"yaml", "airflow", "celery", "cryptography", "psycopg2", "kombu", "redis", "sqlalchemy"}
     for path in sorted((ROOT / "airfleet" / "agent").glob("*.py")):
         found = {name.split(".")[0] for name in imports_of(path)} - allowed
         if path.stem.startswith("inside_") or path.stem == "catalogue":
@@ -150,6 +134,13 @@ def test_every_option_has_help(name):
 def test_every_command_is_in_the_readme(name):
     """A command that nobody reads of does not exist."""
     assert f"fab {name.replace('_', '-')}" in (ROOT / "README.md").read_text()
+
+
+def test_the_page_of_commands_is_current():
+    """docs/commands.md is what `make docs` writes from the commands' own help."""
+    fab = Path(sys.executable).with_name("fab")
+    done = subprocess.run([fab, "commands"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ROOT / "docs" / "commands.md").read_text() == done.stdout
 
 
 def test_fabs_own_dry_run_is_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import subprocess
@@ -21,7 +23,9 @@ from tests.live.team import Team
 
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
-SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l")  # two runs on one computer need two names
+# Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
+PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
 WATCH_S = 0.1
 
 
@@ -145,7 +149,7 @@ def wait_for(condition, what, timeout_s=90.0):
 @pytest.fixture(scope="session")
 def site():
     """A site of the tests' own, beside whatever sandbox runs already; images and caches are shared."""
-    root = REPOSITORY / ".sandbox" / "tests"
+    root = REPOSITORY / ".sandbox" / f"tests{PROCESS}"
     root.mkdir(parents=True, exist_ok=True)
     made = Site(root=root, state=root / "state", tag=SITE_TAG)
     down(site=made, say=lambda _: None)
@@ -154,11 +158,20 @@ def site():
         down(site=made, say=lambda _: None)
 
 
+@contextlib.contextmanager
+def one_at_a_time():
+    """Let one process at a time do the block: the second finds the images and the Python that the first has built."""
+    with (REPOSITORY / ".sandbox" / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def bare(site):
     """Two bare hosts, Debian 12 with every role and Debian 13 as a worker, svc beside them, and nothing on them yet."""
-    machines = dict(up(site=site, say=lambda _: None))
-    machines["af2"] = boot("af2", "trixie", site=site)
+    with one_at_a_time():
+        machines = dict(up(site=site, say=lambda _: None))
+        machines["af2"] = boot("af2", "trixie", site=site)
     made = Installation(site, machines)
     value = yaml.safe_load(site.inventory.read_text())
     value["environment"] = ENV
@@ -191,7 +204,7 @@ def first(bare):
     plan = bare.fab("plan", rc=10).stdout
     began = time.monotonic()
     watch = Watch(lambda: {n: v for n, v in bare.secret_values().items() if n != "deploy_key"})
-    with watch:
+    with one_at_a_time(), watch:
         done = bare.fab("bootstrap", rc=None)
     assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
     return First(bare, done.stdout, time.monotonic() - began, watch, plan)

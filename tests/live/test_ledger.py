@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
 NODES = ("worker1@af1", "worker2@af1", "worker1@af2", "worker2@af2")
 SLOTS = 16
 FULL = os.environ.get("AIRFLEET_LEDGER") == "full"
-STEPS = ["restart-workers", "deploy", "rollback"] + ["restart-workers", "deploy"] * 2 * FULL
+STEPS = ["restart-workers", "deploy"] + ["rollback", *["restart-workers", "deploy"] * 2] * FULL
 LEAST = 1000 if FULL else 150
-LONGEST_S = 60 if FULL else 20
+LONGEST_S = 60 if FULL else 12
 BACKLOG = 4 * SLOTS
 TIMED_OUT = "State 'stop-sigterm' timed out"
 
@@ -79,7 +79,7 @@ def case(first, team):
 
 def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     """0 lost, 0 twice, 0 failed, `unacked` empty, no unit killed by systemd, never more than one worker away."""
-    began, clock = time.time(), case.book.now()
+    began = time.time()
     steps = []
     with case.load() as load, Capacity(case.installation, NODES) as capacity:
         wait_for(lambda: case.book.begun() >= SLOTS, "a task in every slot", 120)
@@ -94,7 +94,7 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     unacked = case.unacked()
     print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
     if FULL:
-        figures = {"longest_s": LONGEST_S, "airflow": "2.11.2", "minutes": (case.book.now() - clock) / 60}
+        figures = {"longest_s": LONGEST_S, "airflow": "2.11.2"}
         figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict
@@ -134,8 +134,7 @@ def test_the_ledger_sees_what_a_plain_restart_loses(case):
     finally:
         note.undo(case.installation)
         said = case.installation.fab("bootstrap").stdout
-    assert "-Restart=always" not in said
-    assert "+KillMode=mixed" in said
+    assert "file /etc/systemd/system/airflow-worker@.service: content" in said
     assert case.installation.fab("plan").stdout.startswith("in order")
     if FULL and page.KEPT:
         page.write(**page.KEPT, note={"verdict": verdict})

@@ -38,11 +38,12 @@ class Api:
         self.base = f"{base}/api/v1"
         self.head = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, method=None):
         request = urllib.request.Request(
             self.base + path,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": self.head, "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())

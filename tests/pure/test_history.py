@@ -57,3 +57,9 @@ def test_an_entry_is_one_line():
     assert line_of({**words, "hosts": {"af1": "b"}}) == (
         "now  ann@desk  deploy main aaaaaaaaaaaa; refused in 2.0 s; af1 b; no"
     )
+
+
+def test_a_maintenance_is_told_with_its_reason():
+    """Whoever looks later reads why."""
+    words = {"doing": "maintenance.on", "result": "done", "who": "ann@desk", "began": "now", "seconds": 2.0}
+    assert line_of({**words, "reason": "disk swap"}) == "now  ann@desk  maintenance.on disk swap; done in 2.0 s"

@@ -124,6 +124,22 @@ class TestResolved:
         assert settings == config
         assert [str, int, float, bool] == [type(value) for value in config["core"].values()]
 
+    def test_notify(self):
+        """An entry is a program or an address; it is told of everything, for ten seconds, unless it says otherwise."""
+        entries = [
+            {"command": ["./tell", "it"]},
+            {"webhook": "https://chat.internal/T0KEN?x=y", "on": ["gate", "failure"]},
+        ]
+        program, address = inventories.parse(with_(notify=entries), FILE).notify
+        assert (("./tell", "it"), None) == (program.command, program.webhook)
+        assert (("all",), 10) == (program.on, program.timeout_s)
+        assert ("https://chat.internal/T0KEN?x=y", ("gate", "failure")) == (address.webhook, address.on)
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/x", "http://localhost/x", "http://[::1]:80/x", "secret"])
+    def test_notify_without_tls(self, url):
+        """Plain http is for this computer alone."""
+        assert url == inventories.parse(with_(notify=[{"webhook": url}]), FILE).notify[0].webhook
+
     def test_frozen(self):
         """Nothing changes an inventory once it is read."""
         with pytest.raises(ValueError, match="frozen"):

@@ -118,6 +118,30 @@ WRONG = [
         "ssh.identity: '~nobody-of-this-name/id': there is no such home folder",
     ),
     ("sandbox: 'yes'", "sandbox: needs true or false, not 'yes'"),
+    ("notify: tell-team", "notify: needs a list, as in [a, b], not 'tell-team'"),
+    ("notify: [tell-team]", "notify[0]: needs keys with values, not 'tell-team'"),
+    ("notify: [{on: [deploy]}]", "notify[0]: needs `command` or `webhook`"),
+    ("notify: [{command: [a], webhook: secret}]", "notify[0]: needs `command` or `webhook`, not both"),
+    ("notify: [{command: tell-team}]", "notify[0].command: needs a list, as in [a, b], not 'tell-team'"),
+    ("notify: [{command: ['']}]", "notify[0].command[0]: needs text that is not empty, not ''"),
+    (
+        "notify: [{webhook: 'http://chat.internal/T0KEN'}]",
+        (
+            "notify[0].webhook: this text (not shown: it may hold a token) is not an https address, http only on this"
+            " computer, or `secret`"
+        ),
+    ),
+    ("notify: [{webhok: secret}]", "notify[0].webhok: unknown key; did you mean 'webhook'?"),
+    (
+        "notify: [{command: [a]}, {command: [b], on: [deplyo]}]",
+        (
+            "notify[1].on[0]: 'deplyo' is not one of all, deploy, rollback, bootstrap, maintenance, gate, failure;"
+            " did you mean 'deploy'?"
+        ),
+    ),
+    ("notify: [{command: [a], on: [gate, gate]}]", "notify[0].on[1]: 'gate' stands in this list twice"),
+    ("notify: [{command: [a], on: []}]", "notify[0].on: is empty: at least one is needed"),
+    ("notify: [{command: [a], timeout_s: 0}]", "notify[0].timeout_s: the number 0 is out of range: at least 1"),
     ("envirnment: x", "envirnment: unknown key; did you mean 'environment'?"),
 ]
 

@@ -52,6 +52,7 @@ class Load:
         return len(self.runs) * TASKS
 
     def __enter__(self):
+        self._before = self._book.ended()
         self._thread.start()
         return self
 
@@ -61,7 +62,7 @@ class Load:
 
     def _feed(self):
         while not self._stop.is_set():
-            if self.asked - self._book.ended() < self._backlog:
+            if self.asked + self._before - self._book.ended() < self._backlog:
                 self._trigger()
             self._stop.wait(PAUSE_S)
 

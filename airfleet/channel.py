@@ -1,0 +1,49 @@
+"""Reads what an agent answers, line by line, and tells it all the while that we are there."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import paramiko
+
+PING_S = 10
+
+
+def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
+    """Yield the lines that come; what comes on stderr is added to `errors`.
+
+    However long whoever takes them is busy with one, as with a page that nobody turns: the agent hears of us.
+    """
+    channel.settimeout(PING_S)
+    over = threading.Event()
+    threading.Thread(target=_ping, args=(channel, over), daemon=True).start()
+    rest = b""
+    try:
+        while True:
+            while channel.recv_stderr_ready():
+                errors += channel.recv_stderr(65536)
+            try:
+                data = channel.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                break
+            *whole, rest = (rest + data).split(b"\n")
+            yield from whole
+        while data := channel.recv_stderr(65536):
+            errors += data
+    finally:
+        over.set()
+    if rest:
+        raise EOFError("in the middle of an answer")
+
+
+def _ping(channel: paramiko.Channel, over: threading.Event) -> None:
+    while not over.wait(PING_S):
+        with suppress(OSError):  # a connection that is lost is noticed where the answers are read
+            channel.sendall(b"\n")

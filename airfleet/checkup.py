@@ -1,0 +1,135 @@
+"""What hosts are asked when somebody wants to know how they are, and the answers, kept together. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airfleet.desired import database_host
+from airfleet.generations import generation_of
+from airfleet.layout import REDIS_DATA, layout_of
+from airfleet.units import REDIS_UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airfleet.inventory import Host, Inventory
+    from airfleet.model import Words
+    from airfleet.plan import Plan
+
+SETTINGS = ("fernet_key", "secret_key", "broker_url", "result_backend", "database_url")
+PACKAGES = (
+    *("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", "apache-airflow-providers-celery"),
+    *("apache-airflow-providers-fab", "celery", "kombu", "redis", "sqlalchemy"),
+)
+SINCE_S = 3600
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What was seen of an installation; what is not known is None or left out, never a good value.
+
+    `hosts` holds the answers of `airfleet.agent.vitals`, `crew` that of `airfleet.agent.crew`, `unreachable` why a host
+    could not be asked, `plans` what `fab plan` would change (only in a deep look), `clocks` each host's clock against
+    the operator's: (offset, uncertainty) in seconds.
+    """
+
+    inventory: Inventory
+    hosts: Mapping[str, Mapping[str, Any]]
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    clocks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    crew: Mapping[str, Any] | None = None
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+
+    @property
+    def airflow(self) -> Mapping[str, Any]:
+        """What the metadata database told; empty where nobody could ask it."""
+        found = [host["stores"]["airflow"] for host in self.hosts.values() if host.get("stores")]
+        return next((each for each in found if each and "tasks" in each), {})
+
+    @property
+    def nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each Celery worker told of itself."""
+        nodes: Mapping[str, Mapping[str, Any]] = (self.crew or {}).get("nodes", {})
+        return nodes
+
+    def unit(self, host: str, name: str) -> Mapping[str, Any]:
+        """Return what is known of a unit of a host; empty where nothing is."""
+        found: Mapping[str, Any] = ((self.hosts.get(host) or {}).get("units") or {}).get(name) or {}
+        return found
+
+
+def units_of(inventory: Inventory, host: Host) -> list[str]:
+    """Return the names of all units that a host should run."""
+    names = [REDIS_UNIT] if "redis" in host.roles else []
+    for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
+        instances = range(1, host.celery.instances + 1) if service.instances else (0,)
+        names += [service.unit(each) for each in instances]
+    return names
+
+
+def expected_nodes(inventory: Inventory) -> list[str]:
+    """Return the names of all Celery workers that there should be."""
+    return [
+        f"worker{number}@{name}"
+        for name in inventory.with_role("worker")
+        for number in range(1, inventory.hosts[name].celery.instances + 1)
+    ]
+
+
+def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now: float) -> Words:
+    """Return what a host is asked by `vitals`."""
+    layout = layout_of(inventory)
+    generation = generation_of(inventory.airflow.version)
+    whole = host.name == database_host(inventory)
+    ports = [str(inventory.airflow.web_port), str(generation.health.log_port), str(inventory.redis.port)]
+    return {
+        "units": units_of(inventory, host),
+        "folders": _folders(inventory, host),
+        "current": layout.current,
+        "venv": layout.venv,
+        "config": layout.config,
+        "environment": layout.environment,
+        "home": layout.home,
+        "logs": layout.logs,
+        "account": inventory.airflow.account,
+        "settings": {name: list(generation.places[name]) for name in SETTINGS},
+        "packages": list(PACKAGES),
+        "ports": ports,
+        "page": _page(inventory, host),
+        "log_port": generation.health.log_port if "webserver" in host.roles else 0,
+        "certificate": inventory.airflow.base_url if "webserver" in host.roles else "",
+        "database": "whole" if whole else ("login" if deep else ""),
+        "tables": {name: getattr(generation.tables, name) for name in ("active_dag", "silent", "silent_join")},
+        "deep": deep,
+        "salt": salt,
+        "now": now,
+        "since_s": SINCE_S,
+    }
+
+
+def crew_words(inventory: Inventory, *, twice: bool) -> Words:
+    """Return what the workers are asked by `crew`."""
+    layout = layout_of(inventory)
+    queues = {queue for name in inventory.with_role("worker") for queue in inventory.hosts[name].celery.queues}
+    return {
+        "venv": layout.venv,
+        "account": inventory.airflow.account,
+        "config": layout.config,
+        "nodes": expected_nodes(inventory),
+        "queues": sorted(queues),
+        "twice": twice,
+    }
+
+
+def _page(inventory: Inventory, host: Host) -> str:
+    if "webserver" not in host.roles:
+        return ""
+    path = generation_of(inventory.airflow.version).health.web_path
+    return f"http://127.0.0.1:{inventory.airflow.web_port}{path}"
+
+
+def _folders(inventory: Inventory, host: Host) -> Sequence[str]:
+    layout = layout_of(inventory)
+    folders = ["/", "/tmp", layout.account_home, layout.home, layout.logs]  # noqa: S108  # looked at, not written to
+    return [*folders, REDIS_DATA] if "redis" in host.roles else folders

@@ -1,0 +1,205 @@
+"""Asks all hosts how they are, at the same time: each in one conversation, the Celery workers in one more."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airfleet import board, gates, rollout, session
+from airfleet.checkup import Checkup, crew_words, vitals_words
+from airfleet.desired import Target, database_host, learned, stages_of
+from airfleet.doctor import report
+from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
+from airfleet.errors import FleetError, NotHealthy
+from airfleet.plan import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airfleet.model import Facts, Key, Words
+    from airfleet.plan import Plan
+    from airfleet.remote import Host
+    from airfleet.session import Fleet
+
+
+class Screen(Protocol):
+    """What the flows need of the screen."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line."""
+
+    def board(self, lines: Sequence[tuple[str, str]], *, whole: bool) -> None:
+        """Show a screen in the place of the one before; one that is not `whole` is soon replaced."""
+
+
+class Examination:
+    """One look at everything: `first` is quick, `whole` waits for the Celery workers and what else is slower."""
+
+    def __init__(self, fleet: Fleet, *, deep: bool) -> None:
+        self.fleet = fleet
+        self.deep = deep
+        self._salt = secrets.token_hex(16)
+        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._crew: Future[Mapping[str, Any]] = self._pool.submit(self._ask_crew)
+        self._plans: Future[dict[str, Plan]] | None = self._pool.submit(self._look) if deep else None
+
+    def first(self) -> Checkup:
+        """Return what the hosts themselves tell, without the Celery workers."""
+        hosts: dict[str, Mapping[str, Any]] = {}
+        unreachable: dict[str, str] = {}
+        clocks: dict[str, tuple[float, float]] = {}
+
+        def work(host: Host) -> None:
+            try:
+                hosts[host.name], clock = self._ask(host)
+            except FleetError as e:
+                unreachable[host.name] = e.problem
+                return
+            if clock:
+                clocks[host.name] = clock
+
+        rollout.on_each(self.fleet.hosts, work, parallel=self.fleet.inventory.ssh.parallel)
+        ordered = {name: hosts[name] for name in self.fleet.hosts if name in hosts}
+        return Checkup(self.fleet.inventory, ordered, unreachable, clocks)
+
+    def whole(self, first: Checkup) -> Checkup:
+        """Return the same with what the Celery workers tell, and in a deep look with what `fab plan` would change."""
+        crew = self._crew.result()
+        plans = self._plans.result() if self._plans else {}
+        self._pool.shutdown()
+        return Checkup(first.inventory, first.hosts, first.unreachable, first.clocks, crew, plans)
+
+    def _ask(self, host: Host) -> tuple[Mapping[str, Any], tuple[float, float] | None]:
+        """Return a host's answer, and its clock against ours: (offset, how far off that may be), in seconds."""
+        inventory = self.fleet.inventory
+        host.open()
+        sent, told = time.time(), list[tuple[float, float]]()
+
+        def tell(_: Key, text: str) -> None:
+            if text.startswith("clock ") and not told:
+                told.append((float(text.split()[1]), time.time()))
+
+        words = vitals_words(inventory, inventory.hosts[host.name], deep=self.deep, salt=self._salt, now=sent)
+        answer = host.call("vitals", words, tell)
+        if not told:
+            return answer, None
+        theirs, received = told[0]
+        return answer, (theirs - (sent + received) / 2, (received - sent) / 2)
+
+    def _ask_crew(self) -> Mapping[str, Any]:
+        """Ask the workers from the scheduler's host, or from the first other one that can."""
+        inventory = self.fleet.inventory
+        order = sorted(self.fleet.hosts, key=lambda name: name != database_host(inventory))
+        why = "no host could ask"
+        for name in order:
+            try:
+                answer: Words = self.fleet.hosts[name].call("crew", crew_words(inventory, twice=self.deep))
+            except FleetError as e:
+                why = f"{name}: {e.problem}"
+                continue
+            return answer
+        return {"error": why, "nodes": {}, "queues": {}, "unacked": None}
+
+    def _look(self) -> dict[str, Plan]:
+        """Return what `fab plan` would change on each host that answers."""
+        inventory = self.fleet.inventory
+        target = Target(inventory, self.fleet.secrets, gates.constraints_of(inventory))
+
+        def ask(target: Target) -> dict[str, Facts]:
+            found: dict[str, Facts] = {}
+
+            def work(host: Host) -> None:
+                stages = stages_of(target, inventory.hosts[host.name])
+                with suppress(FleetError):  # said by the host's own answer
+                    found[host.name] = host.look([resource for stage in stages for resource in stage.resources])
+
+            rollout.on_each(self.fleet.hosts, work, parallel=inventory.ssh.parallel)
+            return found
+
+        found = ask(target)
+        target = learned(target, found.values())
+        if target.requirements:  # they make another environment the one that is wanted
+            found = ask(target)
+        return {name: make_plan(name, stages_of(target, inventory.hosts[name]), f) for name, f in found.items()}
+
+
+def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:
+    """Print the status once, or every so many seconds; raise NotHealthy when something is wrong."""
+    with session.opened(env, doing="status", only=only) as fleet:
+        fleet.connect()
+        while True:
+            diagnosis = _show(fleet, screen)
+            if not every_s:
+                break
+            time.sleep(every_s)
+        if not _good(diagnosis):
+            raise NotHealthy(
+                f"{len(diagnosis.causes)} causes",
+                place=fleet.inventory.environment,
+                remedy="fab doctor",
+                state="nothing was changed",
+            )
+
+
+def _show(fleet: Fleet, screen: Screen) -> Diagnosis:
+    began = time.monotonic()
+    examination = Examination(fleet, deep=False)
+    first = examination.first()
+    took = f"{time.monotonic() - began:.1f} s"
+    screen.board(_board(first, diagnose(first, QUICK), took), whole=False)
+    checkup = examination.whole(first)
+    diagnosis = diagnose(checkup, QUICK)
+    took += f", with the workers {time.monotonic() - began:.1f} s"
+    screen.board(_board(checkup, diagnosis, took), whole=True)
+    return diagnosis
+
+
+def _board(checkup: Checkup, diagnosis: Diagnosis, took: str) -> list[tuple[str, str]]:
+    inventory = checkup.inventory
+    head = f"{inventory.environment}   Airflow {inventory.airflow.version}   {datetime.now(UTC):%H:%M:%S} UTC   {took}"
+    body = board.lines(checkup, diagnosis)
+    return [(head, "bold"), *((line, "red" if board.BAD in line else "") for line in body)]
+
+
+def status_json(env: str, *, only: str) -> str:
+    """Return the status as JSON."""
+    with session.opened(env, doing="status", only=only) as fleet:
+        fleet.connect()
+        examination = Examination(fleet, deep=False)
+        checkup = examination.whole(examination.first())
+        return fleet.secrets.mask(json.dumps(board.as_json(checkup, diagnose(checkup, QUICK)), indent=1, default=str))
+
+
+def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen: Screen) -> None:
+    """Print what is wrong; raise NotHealthy when there is a cause, or where a look was not possible."""
+    began = time.monotonic()
+    with session.opened(env, doing="doctor", only=only) as fleet:
+        fleet.connect()
+        examination = Examination(fleet, deep=True)
+        diagnosis = diagnose(examination.whole(examination.first()))
+        mask, took = fleet.secrets.mask, time.monotonic() - began
+        if as_json:
+            screen.say(mask(json.dumps(report.as_json(diagnosis), indent=1)))
+        else:
+            for text, style in report.lines(diagnosis, took, verbose=verbose):
+                screen.say(mask(text), style)
+        if not _good(diagnosis):
+            raise NotHealthy(
+                f"{len(diagnosis.causes)} causes" if diagnosis.causes else "a check failed",
+                place=fleet.inventory.environment,
+                state="nothing was changed",
+            )
+
+
+def checks() -> list[str]:
+    """Return what is looked at, in order."""
+    return [check.title for check in CHECKS]
+
+
+def _good(diagnosis: Diagnosis) -> bool:
+    return not diagnosis.causes and not diagnosis.crashed

@@ -1,0 +1,192 @@
+"""The flow of `fab logs`: the journals of several hosts as one, in the order of time, also while they are written."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from airfleet import session
+from airfleet.chronicle import Lines, Merge, json_line, make_entries, masked
+from airfleet.errors import FleetError, UsageError
+from airfleet.journals import NOTHING, check_pattern, since_of, units_of, zone_of
+from airfleet.rollout import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from airfleet.chronicle import Entry
+    from airfleet.model import Words
+    from airfleet.remote import Host
+    from airfleet.session import Fleet
+
+PART = 500
+BEHIND = 100  # parts that may wait to be shown; more make the host wait
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which lines of which journals."""
+
+    service: str = ""
+    only: str = ""
+    since: str = "1 hour ago"
+    lines: int = 100
+    grep: str = ""
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """How entries are written, and to where; `notice` says what is no entry."""
+
+    write: Callable[[str], None]
+    notice: Callable[[str], None]
+    as_json: bool = False
+    colours: bool = False
+
+
+def show_logs(env: str, wish: Wish, form: Form) -> None:
+    """Write the journals' entries until their end, or, following, until Ctrl-C; raise for a host that has failed.
+
+    The other hosts' entries are shown all the same.
+    """
+    if wish.lines < 0:
+        raise UsageError(f"{wish.lines} lines", place="--lines", remedy="a number from 1 on; 0 for all", state=NOTHING)
+    since, grep = since_of(wish.since), check_pattern(wish.grep)
+    with session.opened(env, doing="logs", only=wish.only) as fleet:
+        units = units_of(fleet.inventory, tuple(fleet.hosts), wish.service)
+        words: Words = {
+            "since": since,
+            "zone": zone_of(datetime.now().astimezone().utcoffset() or timedelta()),
+            "lines": wish.lines,
+            "grep": grep,
+            "follow": wish.follow,
+        }
+        inbox: queue.Queue[tuple[_Reader, list[Entry] | None]] = queue.Queue(BEHIND)
+        gate = threading.Semaphore(fleet.inventory.ssh.parallel)
+        readers = [_Reader(fleet.hosts[name], {**words, "units": mine}, inbox, gate) for name, mine in units.items()]
+        shown = _Shown(fleet, form, units)
+        try:
+            _show(readers, inbox, wish, shown)
+        except KeyboardInterrupt:
+            if not wish.follow:
+                raise
+    if not shown.count and not any(reader.error for reader in readers) and not wish.follow:
+        form.notice(f"no such lines since {wish.since} on {', '.join(units)}")
+    _raise(readers)
+
+
+def _show(
+    readers: list[_Reader], inbox: queue.Queue[tuple[_Reader, list[Entry] | None]], wish: Wish, shown: _Shown
+) -> None:
+    past = heapq.merge(*(reader.past() for reader in readers), key=lambda entry: entry.at)
+    if wish.lines:
+        shown(deque(past, maxlen=wish.lines))
+    else:
+        while part := list(islice(past, PART)):
+            shown(part)
+    merge = Merge(reader.host.name for reader in readers)
+    left = set(readers)
+    while left:
+        with suppress(queue.Empty):
+            reader, entries = inbox.get(timeout=merge.due(time.monotonic()))
+            if entries is None:
+                left.remove(reader)
+                merge.end(reader.host.name)
+                if wish.follow and left:
+                    shown.notice(str(reader.error or f"{reader.host.name}: its journal has ended"))
+            else:
+                merge.add(entries, time.monotonic())
+        shown(merge.ready(time.monotonic()))
+
+
+class _Reader:
+    """Reads a host's journal in a thread of its own: what is there already, then what follows into the common inbox."""
+
+    def __init__(
+        self,
+        host: Host,
+        words: Words,
+        inbox: queue.Queue[tuple[_Reader, list[Entry] | None]],
+        gate: threading.Semaphore,
+    ) -> None:
+        self.host = host
+        self.error: Exception | None = None
+        self._words = words
+        self._past: queue.Queue[list[Entry] | None] = queue.Queue(BEHIND)
+        self._inbox = inbox
+        self._gate = gate
+        self._live = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def past(self) -> Iterator[Entry]:
+        """Yield what is there already; waits for it."""
+        while (entries := self._past.get()) is not None:
+            yield from entries
+
+    def _read(self) -> None:
+        try:
+            with self._gate:
+                self.host.open()
+            self.host.stream("logs", self._words, self._take)
+        except Exception as e:  # noqa: BLE001  # raised where all readers have ended
+            self.error = e
+        if not self._live:
+            self._past.put(None)
+        self._inbox.put((self, None))
+
+    def _take(self, part: Words) -> None:
+        if "live" in part:
+            self._live = True
+            self._past.put(None)
+            return
+        entries = make_entries(self.host.name, part)
+        if self._live:
+            self._inbox.put((self, entries))
+        else:
+            self._past.put(entries)
+
+
+class _Shown:
+    """Writes entries without secrets, and counts them."""
+
+    def __init__(self, fleet: Fleet, form: Form, units: Mapping[str, list[str]]) -> None:
+        self.count = 0
+        self._mask = fleet.secrets.mask
+        self._form = form
+        self._lines = Lines(units, None, colours=form.colours)
+
+    def __call__(self, entries: Iterable[Entry]) -> None:
+        """Write these entries, at once."""
+        text: list[str] = []
+        for entry in entries:
+            self.count += 1
+            hidden = masked(entry, self._mask)
+            text += [json_line(hidden)] if self._form.as_json else self._lines(hidden)
+        if text:
+            self._form.write("\n".join(text) + "\n")
+
+    def notice(self, text: str) -> None:
+        """Say what is no entry."""
+        self._form.notice(self._mask(text))
+
+
+def _raise(readers: Iterable[_Reader]) -> None:
+    errors: dict[str, FleetError] = {}
+    for reader in readers:
+        if isinstance(reader.error, FleetError):
+            errors[reader.host.name] = reader.error
+        elif reader.error:
+            raise reader.error
+    if usage := next((e for e in errors.values() if isinstance(e, UsageError)), None):
+        raise usage
+    if errors:
+        raise together(errors)

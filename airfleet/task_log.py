@@ -1,0 +1,68 @@
+"""The flow of `fab task-log`: the log of one try, asked of Airflow itself where the scheduler runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airfleet import session
+from airfleet.desired import database_host, dsn
+from airfleet.errors import UsageError
+from airfleet.generations import generation_of
+from airfleet.layout import layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airfleet.model import Words
+
+UNMAPPED = -1
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which try: `run` "" is the latest run with one, `number` 0 the latest try, `map_index` None the only one."""
+
+    dag: str
+    task: str
+    run: str = ""
+    number: int = 0
+    map_index: int | None = None
+
+
+def show_task_log(env: str, wish: Wish, write: Callable[[str], None], notice: Callable[[str], None]) -> None:
+    """Write the try's log, without our secrets; `notice` says first which try it is."""
+    if wish.number < 0 or (wish.map_index or 0) < 0:
+        place, first = ("--try", 1) if wish.number < 0 else ("--map-index", 0)
+        raise UsageError(f"they are counted from {first} on", place=place, state="nothing was contacted")
+    with session.opened(env, doing="task-log") as fleet:
+        inventory, mask = fleet.inventory, fleet.secrets.mask
+        layout = layout_of(inventory)
+
+        def take(part: Words) -> None:
+            if "found" in part:
+                found: Any = part["found"]
+                notice(described(found))
+            else:
+                write(mask(str(part["text"])))
+
+        words: Words = {
+            "program": generation_of(inventory.airflow.version).task_log,
+            "venv": layout.venv,
+            "environment": layout.environment,
+            "account": inventory.airflow.account,
+            "dsn": dsn(inventory, fleet.secrets),
+            "dag": wish.dag,
+            "task": wish.task,
+            "run": wish.run,
+            "try": wish.number,
+            "map_index": wish.map_index,
+        }
+        fleet.everyone[database_host(inventory)].stream("task_log", words, take)
+
+
+def described(found: Mapping[str, Any]) -> str:
+    """Return which try this is, in a line."""
+    task = f"{found['dag']}.{found['task']}" + (f"[{found['map_index']}]" if found["map_index"] != UNMAPPED else "")
+    place = f" on {found['hostname']}" if found["hostname"] else ""
+    return f"{task} ({found['run']}) try {found['try']} of {found['tries']}: {found['state'] or 'no state'}{place}"

@@ -1,0 +1,61 @@
+"""Reading what the services and the tasks say, without knowing on which host."""
+
+from __future__ import annotations
+
+from tasks.door import ENV_HELP, ONLY_HELP, command, environment
+
+
+@command(
+    help={
+        "env": ENV_HELP,
+        "service": "one service: scheduler, triggerer, webserver, worker, worker@2, logs, flower, redis (default: all)",
+        "only": ONLY_HELP,
+        "since": 'as for journalctl: "1 hour ago" (default), 2h, 10:00 (in your time zone), "2026-11-25 10:00"',
+        "lines": "the last N entries of all hosts together; 0 for all of them (default 100)",
+        "follow": "go on with what is written from now on, until Ctrl-C",
+        "grep": "entries that match this regular expression; one in small letters matches capitals too",
+        "json": "print JSON, an object a line",
+    }
+)
+def logs(c, env="", service="", only="", since="1 hour ago", lines=100, follow=False, grep="", json=False):
+    """
+    Show the journals of the services on all hosts as one, in the order of time, in your time zone.
+
+    Each line begins with time, host and service. Nothing is left out in --follow; lines of different hosts are held
+    back for half a second to be put in order. A host that can't be reached is named at the end (exit 3).
+    """
+    import sys
+
+    from airfleet.logs import Form, Wish, show_logs
+    from tasks import screen
+
+    wish = Wish(service, only, since, lines, grep, follow)
+    form = Form(screen.write, screen.notice, json, sys.stdout.isatty() and not json)
+    with screen.piped():
+        show_logs(environment(env), wish, form)
+
+
+@command(
+    help={
+        "dag": "the DAG, as in the web pages",
+        "task": "its task",
+        "env": ENV_HELP,
+        "run": "its run (default: the latest one in which the task has begun)",
+        "try_": "which try, from 1 on (default: the latest)",
+        "map_index": "which one of a mapped task",
+    },
+    positional=["dag", "task"],
+)
+def task_log(c, dag, task, env="", run="", try_=0, map_index=-1):
+    """
+    Print the log of a task: fab task-log DAG TASK
+
+    Airflow itself finds it, as for the web pages: with the worker that ran it, or in the bucket. The log goes to
+    stdout; a line on stderr says which run and try it is. A wrong name is told the nearest ones (exit 2).
+    """
+    from airfleet.task_log import Wish, show_task_log
+    from tasks import screen
+
+    wish = Wish(dag, task, run, try_, None if map_index == -1 else map_index)
+    with screen.piped():
+        show_task_log(environment(env), wish, screen.write, screen.notice)

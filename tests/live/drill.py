@@ -1,0 +1,112 @@
+"""A drill: break it as the runbook says, see the doctor name it, do what the runbook says, see that it is well."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+
+from airfleet import runbooks
+
+POLL_S = 1.0
+NEVER = "Never drilled: "
+
+
+@dataclass
+class Drilled:
+    """What a drill came to: seconds until the doctor named it, and until it was well again; what else it named."""
+
+    id: str
+    detected_s: float = 0.0
+    fixed_s: float = 0.0
+    others: list[str] = field(default_factory=list)
+
+
+def drillable():
+    """Return the runbooks that have a drill, by name."""
+    return [book for book in runbooks.all_of() if book.of("inject")]
+
+
+def never():
+    """Return {runbook: why} of those that have none."""
+    found = {}
+    for book in runbooks.all_of():
+        if not book.of("inject"):
+            part = " ".join(book.text.partition("## Drill")[2].split())
+            found[book.id] = part.partition(NEVER)[2].strip()
+    return found
+
+
+def look(installation):
+    """Return the doctor's findings: {"causes": […], "latent": […], …}."""
+    return json.loads(installation.fab("doctor", "--json", rc=None).stdout)
+
+
+def named(diagnosis):
+    """Return the names of the causes, or of what is latent where there is no cause."""
+    return [each["id"] for each in diagnosis["causes"]] or [each["id"] for each in diagnosis["latent"]]
+
+
+def run(installation, book):
+    """Drill one runbook and return what was seen; an AssertionError says at which step it went wrong."""
+    seen = Drilled(book.id)
+    before = look(installation)
+    assert named(before) == [], f"not healthy before the drill: {before}"
+    assert _step(installation, book, "confirm", "af2") == 9, "its confirm says yes on a healthy installation"
+    try:
+        _each(installation, book, "inject")
+        began = time.monotonic()
+        diagnosis = _until(lambda: look(installation), lambda d: book.id in named(d), book.detect_within_s)
+        seen.detected_s = time.monotonic() - began
+        assert book.id in named(diagnosis), f"after {book.detect_within_s} s the doctor says {_short(diagnosis)}"
+        seen.others = [name for name in named(diagnosis) if name != book.id]
+        assert seen.others == [], f"it names more than the cause: {_short(diagnosis)}"
+        host = _host(installation, diagnosis, book)
+        assert _step(installation, book, "confirm", host) == 0, "its confirm says no"
+        began = time.monotonic()
+        assert [_step(installation, book, "fix", host) for _ in range(2)] == [0, 0], "its fix failed"
+    finally:
+        _each(installation, book, "heal")
+    after = _until(lambda: look(installation), lambda d: not named(d), book.fix_within_s)
+    seen.fixed_s = time.monotonic() - began
+    assert named(after) == [], f"not well {book.fix_within_s} s after the fix: {_short(after)}"
+    return seen
+
+
+def _until(ask, condition, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = ask()
+        if condition(answer) or time.monotonic() > deadline:
+            return answer
+        time.sleep(POLL_S)
+
+
+def _host(installation, diagnosis, book):
+    """Return the host that the doctor's finding is about, where it names one."""
+    finding = next(each for each in [*diagnosis["causes"], *diagnosis["latent"]] if each["id"] == book.id)
+    words = finding["where"].replace(":", " ").replace(",", " ").split()
+    return next((name for name in ("af1", "af2") if name in words), "")
+
+
+def _step(installation, book, step, host):
+    """Do a step as an operator would; returns the exit code."""
+    return installation.fab("runbook", book.id, "--run", step, *(["--host", host] if host else []), rc=None).returncode
+
+
+def _each(installation, book, step):
+    """Do a step of the drill: fences for svc, which is none of the inventory's hosts, as root on it."""
+    fences = book.of(step)
+    for fence in fences:
+        if fence.on == "svc":
+            installation.on("svc", "sh", "-eu", stdin=fence.text)
+    if any(fence.on != "svc" for fence in fences):
+        done = installation.fab("runbook", book.id, "--run", step, "--host", "af2", rc=None)
+        assert done.returncode == 0, f"{step}: {done.stdout[-500:]}{done.stderr[-500:]}"
+
+
+def _short(diagnosis):
+    return json.dumps(
+        {kind: [(each["id"], each["where"], each["says"]) for each in diagnosis[kind]] for kind in ("causes", "latent")}
+        | {"unknown": diagnosis["unknown"]}
+    )

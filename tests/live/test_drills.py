@@ -1,0 +1,45 @@
+"""Every runbook with a drill is drilled on real machines: the doctor names the fault and only it, the fix mends it.
+
+The quickest of them are among the tests; AIRFLEET_DRILLS=all (`make drills`) runs all, and writes docs/drills.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.live import drill, drills_page
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
+
+QUICK = (
+    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "fernet-mismatch", "worker-drained"),
+    *("port-or-pidfile", "logs-not-writable", "db-lock", "worker-wedged", "dag-checkout-drift", "disk-full"),
+)
+ALL = os.environ.get("AIRFLEET_DRILLS") == "all"
+BOOKS = [book for book in drill.drillable() if ALL or book.id in QUICK]
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.id)
+def test_a_drill(installation, book):
+    """Broken on purpose: named within its time, confirmed, mended twice over, well again."""
+    drills_page.SEEN[book.id] = drill.run(installation, book)
+
+
+def test_every_runbook_is_drilled_or_says_why_not():
+    """One without a drill gives its reason."""
+    assert {name for name, why in drill.never().items() if not why} == set()
+
+
+def test_no_false_alarm_on_a_healthy_installation(installation):
+    """The doctor, asked again and again, finds nothing."""
+    for _ in range(50 if ALL else 5):
+        assert drill.named(drill.look(installation)) == []
+
+
+@pytest.mark.skipif(not ALL, reason="only `make drills` runs them all, and writes the page")
+def test_the_page_is_written():
+    """docs/drills.md has a line for each runbook."""
+    drills_page.write(drill.drillable(), drill.never())
+    assert set(drills_page.SEEN) == {book.id for book in drill.drillable()}

@@ -1,0 +1,161 @@
+"""The doctor's rules over facts as they were really seen: one case a trouble, in data/diagnoses.yaml."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from airfleet import board
+from airfleet.checkup import Checkup
+from airfleet.doctor import report
+from airfleet.doctor.diagnosis import CHECKS, diagnose
+from airfleet.doctor.finding import Check, Fact, Finding, Layer
+from airfleet.inventory import parse
+from airfleet.model import Change, Seen
+from airfleet.plan import Plan, StagePlan
+from airfleet.resources import Made
+
+DATA = Path(__file__).parent / "data"
+CASES = yaml.safe_load((DATA / "diagnoses.yaml").read_text())
+HEALTHY = json.loads((DATA / "checkup-healthy.json").read_text())
+INVENTORY = """\
+database: {{host: 10.77.0.2}}
+dags: {{repository: "https://git.internal/dags.git"}}
+logging: {{bucket: {bucket}}}
+hosts:
+  af1: {{address: 10.77.0.11, roles: [redis, webserver, scheduler, triggerer, worker, flower]}}
+  af2: {{address: 10.77.0.12, roles: [worker]}}
+"""
+# Keys with a dot in them, which a path would otherwise take for two.
+DOTTED = ("airflow.cfg", ".service")
+
+
+def steps(path):
+    """Return the keys of a path; units and airflow.cfg keep their dots."""
+    for word in DOTTED:
+        path = path.replace(word, word.replace(".", "\0"))
+    return [step.replace("\0", ".") for step in path.split(".")]
+
+
+def put(place, keys, value):
+    """Set a value; `*` means each, and a mapping over a mapping changes only what it names."""
+    first, *rest = keys
+    for key in list(place) if first == "*" else [int(first) if isinstance(place, list) else first]:
+        if rest:
+            put(place.setdefault(key, {}) if isinstance(place, dict) else place[key], rest, value)
+        elif (
+            isinstance(value, dict)
+            and isinstance(place, dict)
+            and isinstance(place.get(key), dict)
+            and value.keys() <= place[key].keys()
+        ):
+            place[key] = {**place[key], **value}
+        else:
+            place[key] = value
+
+
+def checkup(case):
+    facts = copy.deepcopy(HEALTHY)
+    facts["clocks"] = {"af1": [0.0, 0.1], "af2": [0.0, 0.1]}
+    for path, value in case.get("set", {}).items():
+        put(facts, steps(path), value)
+    away = case.get("unreachable", {})
+    plans = {}
+    for name in facts["hosts"]:
+        changes = tuple(
+            Change(Made(each["kind"], each["key"], each["want"]), Seen(each["have"]))
+            for each in case.get("plans", {}).get(name, ())
+        )
+        plans[name] = Plan(name, (StagePlan("x", changes),))
+    return Checkup(
+        inventory=parse(INVENTORY.format(bucket=case.get("bucket", "~")), Path("inventory.yaml")),
+        hosts={name: host for name, host in facts["hosts"].items() if name not in away},
+        unreachable=away,
+        clocks={name: tuple(clock) for name, clock in facts["clocks"].items() if name not in away},
+        crew=facts["crew"],
+        plans=plans,
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_doctor_names_the_cause_and_only_it(case):
+    """Facts in, the names of causes, effects and latent findings out; each cause rests on two facts at least."""
+    found = diagnose(checkup(case))
+    assert found.crashed == ()
+    assert [each.id for each in found.causes] == case.get("causes", [])
+    assert [each.id for each in found.latent] == case.get("latent", [])
+    assert {each.id for effects in found.effects.values() for each in effects} == set(case.get("effects", []))
+    assert [each.kind for each in found.causes] == ["cause"] * len(found.causes)
+    assert bool(found.unknown) == case.get("unknown", False)
+    if "next" in case:
+        assert found.causes[0].next == case["next"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_status_shows_it_on_one_screen(case):
+    """Twenty-four lines of a hundred letters at most; what is wrong is marked, what is not known is a question mark."""
+    c = checkup(case)
+    lines = board.lines(c, diagnose(c))
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    if case.get("causes"):
+        assert lines[0].startswith("✗")
+    json.dumps(board.as_json(c, diagnose(c)))
+
+
+def test_every_rule_has_a_case():
+    """A rule that no case makes speak could not fail."""
+    spoken = set()
+    for case in CASES:
+        c = checkup(case)
+        for check in CHECKS:
+            try:
+                spoken |= {check.title} if list(check.rule(c)) else set()
+            except Exception:  # noqa: BLE001  # could not look: another case is for that
+                continue
+    assert {check.title for check in CHECKS} == spoken
+
+
+def test_a_rule_that_crashes_does_not_silence_the_others():
+    """It is told of, with its name, and the others' findings stand."""
+
+    def broken(_):
+        raise ZeroDivisionError("no")
+        yield
+
+    case = next(case for case in CASES if case["name"] == "a service was stopped")
+    found = diagnose(checkup(case), (Check("broken", broken), *CHECKS))
+    assert found.crashed == ("broken: ZeroDivisionError: no",)
+    assert [each.id for each in found.causes] == ["service-stopped"]
+
+
+def test_one_fact_makes_a_suspect_and_no_cause():
+    """A single sign may mislead."""
+    finding = Finding("x", Layer.HOST, "a", "b", (Fact("c", "d"),), "e", "f")
+    assert finding.kind == "suspect"
+
+
+def test_the_report_names_cause_evidence_runbook_and_one_command():
+    """What somebody reads at three in the morning."""
+    case = next(case for case in CASES if case["name"] == "somebody holds a lock")
+    text = "\n".join(line for line, _ in report.lines(diagnose(checkup(case)), 1.0, verbose=False))
+    assert "✗ CAUSE    db-lock   the metadata database psql as ann (pid 7) holds a lock that 3 others wait for" in text
+    assert "evidence  pg_blocking_pids: 3 wait for pid 7" in text
+    assert "runbook   fab runbook db-lock" in text
+    assert text.count("  next  ") == 1
+    assert "effects   scheduler-hung" in text
+    assert "Looked, fine: hosts answer, disk" in text
+
+
+def test_a_host_that_tells_nothing_is_not_well():
+    """Facts that are missing make a question mark, never a tick."""
+    c = checkup({})
+    blind = Checkup(c.inventory, {"af1": {"unknown": {"units": "no"}}, "af2": c.hosts["af2"]}, crew=None)
+    found = diagnose(blind)
+    assert not found.well
+    assert "units of af1" in " ".join(found.unknown)
+    assert "?" in "\n".join(board.lines(blind, found))

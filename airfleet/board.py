@@ -27,6 +27,8 @@ def lines(c: Checkup, diagnosis: Diagnosis) -> list[str]:
 
 
 def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
+    if on := c.maintenance:
+        yield f"! maintenance is on, by {on['who']} since {on['since']}: {on['reason'] or 'no reason given'}"
     if d.causes or d.crashed:
         yield f"{BAD} {len(d.causes)} causes, {sum(map(len, d.effects.values()))} effects   run: fab doctor"
         for cause in d.causes[:3]:

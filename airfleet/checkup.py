@@ -53,6 +53,12 @@ class Checkup:
         nodes: Mapping[str, Mapping[str, Any]] = (self.crew or {}).get("nodes", {})
         return nodes
 
+    @property
+    def maintenance(self) -> Mapping[str, Any] | None:
+        """Who has put the installation into maintenance, since when and why; None where it is not."""
+        found = [host["maintenance"] for host in self.hosts.values() if host.get("maintenance")]
+        return found[0] if found else None
+
     def unit(self, host: str, name: str) -> Mapping[str, Any]:
         """Return what is known of a unit of a host; empty where nothing is."""
         found: Mapping[str, Any] = ((self.hosts.get(host) or {}).get("units") or {}).get(name) or {}

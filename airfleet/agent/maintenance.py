@@ -27,6 +27,12 @@ def maintenance_look(words, tell):
     return {"record": record, "active": seen["active"], "dags": seen["dags"]}
 
 
+def now(words):
+    """Return {"who", "since", "reason"} of the maintenance that is on by this host's record, else None."""
+    record = _read(_path(words))
+    return {name: record.get(name) for name in ("who", "since", "reason")} if record else None
+
+
 def maintenance_begin(words, tell):
     """Record which DAGs are about to be paused, then pause them; return {"record", "paused": [those changed now]}.
 

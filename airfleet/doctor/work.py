@@ -150,7 +150,9 @@ def unserved(c: Checkup) -> Iterator[Finding]:
         ]
         facts += [Fact("workers that take no tasks", ", ".join(drained))] if drained else []
         facts += [Fact("the nearest name that is served", near[0])] if near else []
-        known = queue in ours
+        known, on = queue in ours, c.maintenance
+        if on and drained:
+            facts.append(Fact("fab maintenance.status", f"on, by {on['who']} since {on['since']}"))
         yield Finding(
             "queue-without-consumer",
             Layer.WORK,
@@ -158,14 +160,23 @@ def unserved(c: Checkup) -> Iterator[Finding]:
             "no worker takes tasks from it",
             tuple(facts),
             f"{shown(count, 'task')} wait, the oldest for {span(waiting.get(queue, {}).get('oldest_s'))}",
-            ("fab resume-workers" if drained else "fab bootstrap") if known else "fab runbook queue-without-consumer",
+            _served_again(known=known, drained=bool(drained), maintenance=bool(on)),
+            latent=bool(on and drained),
             explains=frozenset({"queue-db-disagree", "unit-drift", "worker-drained"}),
         )
+
+
+def _served_again(*, known: bool, drained: bool, maintenance: bool) -> str:
+    if drained:
+        return "fab maintenance.off" if maintenance else "fab resume-workers"
+    return "fab bootstrap" if known else "fab runbook queue-without-consumer"
 
 
 def drained(c: Checkup) -> Iterator[Finding]:
     """A worker that takes no tasks while others of its queues do."""
     _crew(c)
+    if c.maintenance:
+        return  # they are meant to be
     for node, seen in c.nodes.items():
         if seen["answers"] and seen["queues"] == []:
             name = node.partition("@")[2]

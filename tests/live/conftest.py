@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -78,6 +79,8 @@ class Installation:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            # A shell that started the tests in the background has them ignore Ctrl-C: no operator's terminal does.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def on(self, name: str, *argv: str, check: bool = True, stdin: str = "") -> str:

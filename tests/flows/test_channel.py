@@ -1,0 +1,104 @@
+"""The conversation's lines over a real SSH transport, and what an operator's reader may do to what is printed."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from airfleet import channel
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Sshd(paramiko.ServerInterface):
+    """Lets anybody in, and runs whatever is asked for."""
+
+    def check_auth_none(self, username):
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind, chanid):
+        return paramiko.OPEN_SUCCEEDED
+
+
+@pytest.fixture
+def ends():
+    """Two ends of one channel: ours and the host's."""
+    ours, theirs = socket.socketpair()
+    server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
+    server.add_server_key(paramiko.ECDSAKey.generate())
+    threading.Thread(target=server.start_server, kwargs={"server": Sshd()}, daemon=True).start()
+    client.start_client(timeout=20)
+    client.auth_none("ann")
+    mine = client.open_session(timeout=20)
+    yield mine, server.accept(20)
+    client.close()
+    server.close()
+
+
+def test_the_host_hears_of_us_while_a_line_is_being_shown(ends, monkeypatch):
+    """A page that nobody turns: however long one line keeps us, the agent does not take us for lost."""
+    monkeypatch.setattr(channel, "PING_S", 0.05)
+    mine, host = ends
+    host.sendall(b"one\ntwo\n")
+    lines = channel.lines(mine, bytearray())
+    assert next(lines) == b"one"
+    host.settimeout(10)
+    heard = b""
+    while len(heard) < 3:
+        heard += host.recv(100)
+    assert set(heard) == {ord("\n")}
+    assert next(lines) == b"two"
+
+
+def test_nothing_is_said_any_more_when_the_lines_are_over(ends, monkeypatch):
+    """The keeper of a conversation ends with it."""
+    monkeypatch.setattr(channel, "PING_S", 0.05)
+    mine, host = ends
+    before = threading.active_count()
+    host.sendall(b"one\n")
+    host.sendall_stderr(b"a warning")
+    host.shutdown_write()
+    errors = bytearray()
+    assert [b"one"] == list(channel.lines(mine, errors))
+    assert errors == b"a warning"
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_answer_that_breaks_off_is_a_loss(ends):
+    """Half a line is not taken for a whole one."""
+    mine, host = ends
+    host.sendall(b"one\ntw")
+    host.shutdown_write()
+    lines = channel.lines(mine, bytearray())
+    assert next(lines) == b"one"
+    with pytest.raises(EOFError):
+        next(lines)
+
+
+def printing(text):
+    program = f"from tasks import screen\nwith screen.piped():\n    {text}\n"
+    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_reader_who_has_read_enough_ends_the_command_in_peace():
+    """As `fab logs | head` does: no traceback, and no failure."""
+    child = printing('while True: screen.write("line\\n" * 1000)')
+    child.stdout.readline()
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait(20)) == (b"", 0)
+
+
+def test_bytes_that_are_no_text_are_written_as_they_came():
+    """A file that is written from here is what it would be on the host; the two outputs stay apart."""
+    child = printing('screen.write("a\\udcff\\n"); screen.write("b\\n", error=True)')
+    assert child.communicate(timeout=20) == (b"a\xff\n", b"b\n")

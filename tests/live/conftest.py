@@ -28,6 +28,9 @@ ENV = "live"
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
 WATCH_S = 0.1
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that started the tests in the background has them, and what they start, ignore Ctrl-C; no terminal does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -79,8 +82,6 @@ class Installation:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            # A shell that started the tests in the background has them ignore Ctrl-C: no operator's terminal does.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def on(self, name: str, *argv: str, check: bool = True, stdin: str = "") -> str:

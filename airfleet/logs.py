@@ -79,6 +79,7 @@ def show_logs(env: str, wish: Wish, form: Form) -> None:
         except KeyboardInterrupt:
             if not wish.follow:
                 raise
+            readers = [reader for reader in readers if reader.error]  # what ends from here on has been told to
     if not shown.count and not any(reader.error for reader in readers) and not wish.follow:
         form.notice(f"no such lines since {wish.since} on {', '.join(units)}")
     _raise(readers)

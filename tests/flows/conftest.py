@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+import yaml
 
+from airfleet import session
 from airfleet.errors import ApplyFailed
 from airfleet.model import Change, Facts, Outcome, Seen
 
@@ -97,3 +99,17 @@ def report():
 @pytest.fixture
 def make_host(diary):
     return lambda name, states=None: MemoryHost(name, diary, states)
+
+
+@pytest.fixture
+def install(monkeypatch, tmp_path):
+    """Write an inventory with its secrets, and have sessions get their hosts from `make_host(name, address, ask)`."""
+
+    def written(inventory, make_host, secrets="database_password: pw\nflower_password: f\nredis_password: r\n"):
+        (tmp_path / "inventory.yaml").write_text(yaml.safe_dump(inventory))
+        (tmp_path / "secrets.yaml").write_text(secrets)
+        (tmp_path / "secrets.yaml").chmod(0o600)
+        monkeypatch.setenv("AIRFLEET_ROOT", str(tmp_path))
+        monkeypatch.setattr(session, "SshHost", make_host)
+
+    return written

@@ -7,9 +7,7 @@ import shlex
 import threading
 
 import pytest
-import yaml
 
-from airfleet import session
 from airfleet.airflow_command import run_airflow
 from airfleet.errors import HostUnreachable, RolloutStopped, UsageError
 from airfleet.logs import Form, Wish, show_logs
@@ -76,13 +74,9 @@ class MemoryHost:
 
 
 @pytest.fixture
-def crowd(monkeypatch, tmp_path):
+def crowd(install):
     made = Crowd()
-    (tmp_path / "inventory.yaml").write_text(yaml.safe_dump(INVENTORY))
-    (tmp_path / "secrets.yaml").write_text(f"database_password: pw-of-db\nredis_password: {SECRET}\n")
-    (tmp_path / "secrets.yaml").chmod(0o600)
-    monkeypatch.setenv("AIRFLEET_ROOT", str(tmp_path))
-    monkeypatch.setattr(session, "SshHost", made.host)
+    install(INVENTORY, made.host, f"database_password: pw-of-db\nredis_password: {SECRET}\n")
     return made
 
 

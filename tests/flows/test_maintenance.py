@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
-from airfleet import session
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, NotHealthy, RolloutStopped
 from airfleet.maintenance import status, switch_off
 from airfleet.maintenance_on import Wish, switch_on
@@ -115,13 +113,9 @@ class Host(MemoryHost):
 
 
 @pytest.fixture
-def site(monkeypatch, tmp_path):
+def site(install):
     made = Site()
-    (tmp_path / "inventory.yaml").write_text(yaml.safe_dump(INVENTORY))
-    (tmp_path / "secrets.yaml").write_text("database_password: pw\nflower_password: f\nredis_password: r\n")
-    (tmp_path / "secrets.yaml").chmod(0o600)
-    monkeypatch.setenv("AIRFLEET_ROOT", str(tmp_path))
-    monkeypatch.setattr(session, "SshHost", made.host)
+    install(INVENTORY, made.host)
     return made
 
 

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from airfleet import session, terminal
+from airfleet import terminal
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, NotHealthy, RolloutStopped, UsageError
 from airfleet.people import NewUser
 from airfleet.users import create_user, delete_user, list_users, reset_password
@@ -106,13 +105,9 @@ class MemoryHost:
 
 
 @pytest.fixture
-def town(monkeypatch, tmp_path):
+def town(monkeypatch, install):
     made = Town()
-    (tmp_path / "inventory.yaml").write_text(yaml.safe_dump(INVENTORY))
-    (tmp_path / "secrets.yaml").write_text("database_password: pw\nflower_password: f\nredis_password: r\n")
-    (tmp_path / "secrets.yaml").chmod(0o600)
-    monkeypatch.setenv("AIRFLEET_ROOT", str(tmp_path))
-    monkeypatch.setattr(session, "SshHost", made.host)
+    install(INVENTORY, made.host)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: made.terminal, raising=False)
     monkeypatch.setattr(terminal, "ask_secret", lambda prompt: made.typed.pop(0))
     monkeypatch.setattr("builtins.input", lambda prompt: made.typed.pop(0))

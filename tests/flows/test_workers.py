@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from airfleet import session
 from airfleet.errors import GateRefused, HostUnreachable, NotHealthy, RolloutStopped, UsageError
@@ -91,13 +90,9 @@ class MemoryHost:
 
 
 @pytest.fixture
-def crowd(monkeypatch, tmp_path):
+def crowd(install):
     made = Crowd()
-    (tmp_path / "inventory.yaml").write_text(yaml.safe_dump(INVENTORY))
-    (tmp_path / "secrets.yaml").write_text("database_password: pw\nflower_password: f\nredis_password: r\n")
-    (tmp_path / "secrets.yaml").chmod(0o600)
-    monkeypatch.setenv("AIRFLEET_ROOT", str(tmp_path))
-    monkeypatch.setattr(session, "SshHost", made.host)
+    install(INVENTORY, made.host)
     return made
 
 

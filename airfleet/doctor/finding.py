@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airfleet.checkup import Checkup
 
 ENOUGH = 2  # facts, before a finding is called a cause
+LONGEST = 160  # letters of a line of a journal
 
 
 class Layer(IntEnum):
@@ -99,3 +100,10 @@ def sign_of(host: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """Return {"count", "last", "unit", "ago_s"} of a sign in a host's journals, None where it does not stand there."""
     found: Mapping[str, Any] | None = (host.get("journal") or {}).get("signs", {}).get(name)
     return found
+
+
+def told_by(host: Mapping[str, Any], name: str, on: str = "") -> list[Fact]:
+    """Return a sign in a host's journals as a fact, `on` the host of that name; none where it does not stand there."""
+    sign = sign_of(host, name)
+    where = f" on {on}" if on else ""
+    return [Fact(f"journal of {sign['unit']}{where}", str(sign["last"])[:LONGEST])] if sign else []

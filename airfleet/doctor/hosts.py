@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +102,7 @@ def out_of_memory(c: Checkup) -> Iterator[Finding]:
         if lines or killed:
             facts = [Fact("kernel log of the last hour", lines[-1][:160])] if lines else []
             facts += [Fact(f"systemctl show {unit}", "Result=oom-kill") for unit in killed]
-            if nine := sign_of(host, "killed-nine"):
-                facts.append(Fact(f"journal of {nine['unit']}", nine["last"][:160]))
+            facts += told_by(host, "killed-nine")
             yield Finding(
                 "oom-killed",
                 Layer.HOST,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of, told_by
 from airfleet.layout import layout_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def not_writable(c: Checkup) -> Iterator[Finding]:
             Fact(f"find {layout_of(c.inventory).logs} ! -user {c.inventory.airflow.account}", path),
             Fact(f"stat {path}", f"belongs to {owner}"),
         ]
-        if sign := sign_of(host, "permission"):
-            facts.append(Fact(f"journal of {sign['unit']}", str(sign["last"])[:160]))
+        facts += told_by(host, "permission")
         yield Finding(
             "logs-not-writable",
             Layer.HOST,

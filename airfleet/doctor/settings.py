@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airfleet import versions
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, sign_of
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, told_by
 from airfleet.layout import REDIS_DROP_IN, layout_of
 from airfleet.plan import describe
 
@@ -61,8 +61,7 @@ def log_secret(c: Checkup) -> Iterator[Finding]:
             facts.append(Fact(f"environment of {where} on {name}", f"sets {', '.join(variables)}"))
         else:
             facts.append(Fact("the others", _odd(c, "secret_key", name, where)))
-        if sign := sign_of(host, "signature"):
-            facts.append(Fact(f"journal of {sign['unit']}", str(sign["last"])[:160]))
+        facts += told_by(host, "signature")
         yield Finding(
             "log-403",
             Layer.SETTINGS,
@@ -196,8 +195,7 @@ def version_skew(c: Checkup) -> Iterator[Finding]:
     if wrong:
         facts = [Fact(f"packages on {name}", reasons[0]) for name, reasons in wrong.items()]
         for name in wrong:
-            if sign := sign_of(c.hosts[name], "unregistered"):
-                facts.append(Fact(f"journal of {sign['unit']} on {name}", str(sign["last"])[:160]))
+            facts += told_by(c.hosts[name], "unregistered", name)
         facts += [Fact(f"environment of {name}", str(links.get(name))) for name in wrong]
         yield Finding(
             "version-skew",

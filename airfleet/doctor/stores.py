@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of, span
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, span, told_by
 from airfleet.units import REDIS_UNIT
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def redis_auth(c: Checkup) -> Iterator[Finding]:
     facts = [Fact(f"AUTH from {host} with what {where} says", str(answer["says"])) for host, where, answer in bad]
     facts.append(Fact("the same from the other hosts", f"{', '.join(good)} get in" if good else "nobody gets in"))
     for name, host in c.hosts.items():
-        if sign := sign_of(host, "redis-password"):
-            facts.append(Fact(f"journal of {sign['unit']} on {name}", str(sign["last"])[:160]))
+        facts += told_by(host, "redis-password", name)
     wheres = ", ".join(f"{host} ({where})" for host, where, _ in bad)
     yield Finding(
         "redis-auth",
@@ -182,8 +181,7 @@ def database_full(c: Checkup) -> Iterator[Finding]:
     if bad:
         facts = [Fact(f"a new connection from {host} as Airflow's role", str(answer["says"])) for host, answer in bad]
         for name, host in c.hosts.items():
-            if sign := sign_of(host, "database-refuses"):
-                facts.append(Fact(f"journal of {sign['unit']} on {name}", str(sign["last"])[:160]))
+            facts += told_by(host, "database-refuses", name)
         if len(facts) == 1:
             facts.append(Fact("PostgreSQL itself", "answers: it counts its connections and refuses one more"))
         yield Finding(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import units_of
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, sign_of, span
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, sign_of, span, told_by
 from airfleet.generations import generation_of
 from airfleet.units import REDIS_UNIT
 
@@ -146,8 +146,7 @@ def port_taken(c: Checkup) -> Iterator[Finding]:
                 ),
                 Fact(f"systemctl status {unit}", f"{c.unit(name, unit)['active']} all the same"),
             ]
-            if sign := sign_of(host, "bind"):
-                facts.append(Fact(f"journal of {sign['unit']}", str(sign["last"])[:160]))
+            facts += told_by(host, "bind")
             yield Finding(
                 "port-or-pidfile",
                 Layer.UNITS,

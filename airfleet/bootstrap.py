@@ -14,11 +14,13 @@ from airfleet.plan import make_plan
 from airfleet.restarts import Restarts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airfleet.model import Change, Facts, Outcome, Resource, Stage, Words
     from airfleet.plan import Plan
     from airfleet.session import Fleet
+
+    Ask = Callable[[Mapping[str, Sequence[Resource]]], dict[str, Facts]]
 
 MAX_WAIT_S = 3600
 GATED = ("redis", "database", "scheduler", "web", "workers", "flower")
@@ -71,22 +73,18 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                 }
 
 
-def look(fleet: Fleet, target: Target) -> tuple[Target, dict[str, Facts]]:
-    """Return what is on each host, and the target with the release that is there.
+def look(target: Target, hosts: Iterable[str], ask: Ask) -> tuple[Target, dict[str, Facts]]:
+    """Return what is on each host, and the target with the release that is there; `ask` goes to the hosts.
 
     One round trip; one more where that release's own requirements make another environment the one that is wanted.
     """
 
-    def resources(target: Target) -> dict[str, list[Resource]]:
-        return {name: _all(stages_of(target, fleet.inventory.hosts[name])) for name in fleet.hosts}
+    def wanted(target: Target) -> dict[str, list[Resource]]:
+        return {name: _all(stages_of(target, target.inventory.hosts[name])) for name in hosts}
 
-    asked = resources(target)
-    facts = fleet.look(asked)
+    facts = ask(wanted(target))
     target = learned(target, facts.values())
-    if target.requirements:
-        wanted = resources(target)
-        facts = fleet.look(wanted) if wanted != asked else facts
-    return target, facts
+    return target, ask(wanted(target)) if target.requirements else facts
 
 
 class _Run:
@@ -107,7 +105,7 @@ class _Run:
 
     def look(self) -> list[Plan]:
         """Look at every host, learn which release they have, and return what would change."""
-        self.target, self.facts = look(self.fleet, self.target)
+        self.target, self.facts = look(self.target, self.fleet.hosts, self.fleet.look)
         self.asked = sum(len(fact.seen) for fact in self.facts.values())
         self._guard_secrets(self.facts)
         return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]

@@ -10,9 +10,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airfleet import board, gates, rollout, session
+from airfleet import board, bootstrap, gates, rollout, session
 from airfleet.checkup import Checkup, crew_words, vitals_words
-from airfleet.desired import Target, database_host, learned, stages_of
+from airfleet.desired import Target, database_host, stages_of
 from airfleet.doctor import report
 from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
 from airfleet.errors import FleetError, NotHealthy
@@ -21,7 +21,7 @@ from airfleet.plan import make_plan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airfleet.model import Facts, Key, Words
+    from airfleet.model import Facts, Key, Resource, Words
     from airfleet.plan import Plan
     from airfleet.remote import Host
     from airfleet.session import Fleet
@@ -110,22 +110,18 @@ class Examination:
         inventory = self.fleet.inventory
         target = Target(inventory, self.fleet.secrets, gates.constraints_of(inventory))
 
-        def ask(target: Target) -> dict[str, Facts]:
+        def ask(wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
             found: dict[str, Facts] = {}
 
             def work(host: Host) -> None:
-                stages = stages_of(target, inventory.hosts[host.name])
                 with suppress(FleetError):  # said by the host's own answer
-                    found[host.name] = host.look([resource for stage in stages for resource in stage.resources])
+                    found[host.name] = host.look(wanted[host.name])
 
             rollout.on_each(self.fleet.hosts, work, parallel=inventory.ssh.parallel)
             return found
 
-        found = ask(target)
-        target = learned(target, found.values())
-        if target.requirements:  # they make another environment the one that is wanted
-            found = ask(target)
-        return {name: make_plan(name, stages_of(target, inventory.hosts[name]), f) for name, f in found.items()}
+        target, facts = bootstrap.look(target, self.fleet.hosts, ask)
+        return {name: make_plan(name, stages_of(target, inventory.hosts[name]), fact) for name, fact in facts.items()}
 
 
 def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import Checkup, expected_nodes, units_of
-from airfleet.doctor.finding import span
+from airfleet.doctor.finding import shown, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,8 @@ def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
     if on := c.maintenance:
         yield f"! maintenance is on, by {on['who']} since {on['since']}: {on['reason'] or 'no reason given'}"
     if d.causes or d.crashed:
-        yield f"{BAD} {len(d.causes)} causes, {sum(map(len, d.effects.values()))} effects   run: fab doctor"
+        effects = sum(map(len, d.effects.values()))
+        yield f"{BAD} {shown(len(d.causes), 'cause')}, {shown(effects, 'effect')}   run: fab doctor"
         for cause in d.causes[:3]:
             yield f"  {BAD} {cause.id}: {cause.where}: {cause.says}"
     elif c.crew is None:

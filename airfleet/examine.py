@@ -15,6 +15,7 @@ from airfleet.checkup import Checkup, crew_words, vitals_words
 from airfleet.desired import Target, database_host, stages_of
 from airfleet.doctor import report
 from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
+from airfleet.doctor.finding import shown
 from airfleet.errors import FleetError, NotHealthy
 from airfleet.plan import make_plan
 
@@ -135,7 +136,7 @@ def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:
             time.sleep(every_s)
         if not _good(diagnosis):
             raise NotHealthy(
-                f"{len(diagnosis.causes)} causes",
+                shown(len(diagnosis.causes), "cause"),
                 place=fleet.inventory.environment,
                 remedy="fab doctor",
                 state="nothing was changed",
@@ -186,7 +187,7 @@ def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen:
                 screen.say(mask(text), style)
         if not _good(diagnosis):
             raise NotHealthy(
-                f"{len(diagnosis.causes)} causes" if diagnosis.causes else "a check failed",
+                shown(len(diagnosis.causes), "cause") if diagnosis.causes else "a check failed",
                 place=fleet.inventory.environment,
                 state="nothing was changed",
             )

@@ -154,8 +154,12 @@ def _fab(command: str, env: str, fence: Fence) -> None:
     """Run one of airfleet's own commands in a process of its own, as the operator would."""
     words = shlex.split(command)[1:]
     fab = Path(sys.executable).with_name("fab")
-    with_env = words if words[0] == "runbook" and "--run" not in words else [*words, *(["--env", env] if env else [])]
-    done = subprocess.run([str(fab), *with_env], cwd=FOLDER.parent.parent, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(fab), *words, *(["--env", env] if env else [])],
+        cwd=FOLDER.parent.parent,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     if done.returncode and fence.step != "confirm":
         raise NotHealthy(f"`{command}` ended with {done.returncode}", place=f"runbook step {fence.step}", state="")
 

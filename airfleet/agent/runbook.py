@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airfleet.agent import effective, inside, resp, run
+from airfleet.agent import effective, inside, resp, run, stores
 
 PROGRAM = "inside_sql"
 BESIDE = ("inside_postgres",)
@@ -29,7 +29,7 @@ def _redis(words):
     at = effective.address(url)
     said = []
     try:
-        with resp.Redis(at["host"], at["port"] or 6379) as redis:
+        with resp.Redis(at["host"], at["port"] or stores.REDIS_PORT) as redis:
             if at["password"]:
                 redis.ask("AUTH", at["password"])
             for line in words["text"].splitlines():

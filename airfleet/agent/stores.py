@@ -60,12 +60,8 @@ def _ask_redis(url):
     key = f"airfleet:probe:{secrets.token_hex(8)}"
     try:
         with resp.Redis(at["host"], at["port"] or REDIS_PORT) as redis:
-            if at["password"] or at["user"]:
-                login = (
-                    [at["user"], at["password"]] if at["user"] and at["password"] else [at["password"] or at["user"]]
-                )
-                if not answer["problem"]:
-                    redis.ask("AUTH", *login)
+            if at["password"]:
+                redis.ask("AUTH", *([at["user"]] if at["user"] else []), at["password"])
             answer["info"] = _info(redis)
             redis.ask("SET", key, "1", "EX", "5")
             redis.ask("DEL", key)

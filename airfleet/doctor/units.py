@@ -84,7 +84,9 @@ def stopped(c: Checkup) -> Iterator[Finding]:
             _missed(service),
             f"fab start --service {service if len(units) == 1 else 'all'} --only {name}",
             host=name,
-            explains=frozenset({"queue-without-consumer", "scheduler-hung", "dag-processor-down", "worker-wedged"})
+            explains=frozenset(
+                {"queue-without-consumer", "scheduler-hung", "triggerer-down", "dag-processor-down", "worker-wedged"}
+            )
             | (frozenset({"log-unreachable"}) if service == "logs" else frozenset()),
         )
 

@@ -94,13 +94,32 @@ def _crew(c: Checkup) -> Mapping[str, Any]:
     return c.crew
 
 
+def _placed(node: str) -> tuple[str, str]:
+    """Return (instance, host) of a worker's name."""
+    number, _, name = node.removeprefix("worker").partition("@")
+    return number, name
+
+
+def _is_starting(c: Checkup, node: str) -> bool:
+    """Tell whether a worker was started so lately that it may not answer yet."""
+    number, name = _placed(node)
+    unit = c.unit(name, f"airflow-worker@{number}.service")
+    return unit.get("active") == "active" and (unit["started_s"] or 0) < STARTING_S
+
+
+def _queues_of(c: Checkup, node: str) -> tuple[str, ...]:
+    """Return the queues that a worker is to serve by the inventory."""
+    host = c.inventory.hosts.get(_placed(node)[1])
+    return host.celery.queues if host else ()
+
+
 def wedged(c: Checkup) -> Iterator[Finding]:
     """A worker runs and does no work: it holds tasks that it never runs, or does not answer at all."""
     crew = _crew(c)
     for node, seen in c.nodes.items():
-        number, _, name = node.removeprefix("worker").partition("@")
+        number, name = _placed(node)
         unit = c.unit(name, f"airflow-worker@{number}.service")
-        if unit.get("active") != "active" or (unit.get("started_s") or 0) < STARTING_S:
+        if unit.get("active") != "active" or _is_starting(c, node):
             continue
         frozen = unit.get("stopped")
         if seen["stuck"]:
@@ -127,7 +146,7 @@ def wedged(c: Checkup) -> Iterator[Finding]:
             "what it holds stays queued; nothing runs on it, so that a restart loses nothing"
             if seen["answers"]
             else "it may hold tasks; a restart waits for those that run",
-            f"fab restart-workers --only {name}",
+            f"fab restart-workers --only {name} --max-wait 120 --allow-gap",
             host=name,
             explains=frozenset({"queue-db-disagree", "queue-without-consumer"}),
         )
@@ -139,7 +158,8 @@ def unserved(c: Checkup) -> Iterator[Finding]:
     served = {queue for node in c.nodes.values() for queue in node["queues"] or []}
     ours = {queue for name in c.inventory.with_role("worker") for queue in c.inventory.hosts[name].celery.queues}
     waiting = {each["queue"]: each for each in c.airflow.get("queued") or ()}
-    for queue in sorted((ours | set(waiting)) - served):
+    coming = {queue for node in c.nodes if _is_starting(c, node) for queue in _queues_of(c, node)}
+    for queue in sorted((ours | set(waiting)) - served - coming):
         count = waiting.get(queue, {}).get("count", 0)
         length = crew["queues"].get(queue)
         drained = [node for node, seen in c.nodes.items() if seen["queues"] == []]

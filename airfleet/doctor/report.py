@@ -41,7 +41,7 @@ def _finding(f: Finding, effects: tuple[Finding, ...], *, whole: bool) -> Iterat
         yield f"  impact    {f.impact}", ""
     for number, effect in enumerate(effects):
         yield f"  {'effects' if not number else '':<9} {effect.id}: {effect.where} {effect.says}", "dim"
-    yield f"  runbook   fab runbook {f.id}", ""
+    yield f"  runbook   fab runbook {f.id}{f' --host {f.host}' if f.host else ''}", ""
     yield f"  next      {f.next}", "bold" if whole else ""
     if whole:
         yield f"  then      {f.then}", ""

@@ -151,6 +151,13 @@ def test_the_report_names_cause_evidence_runbook_and_one_command():
     assert "Looked, fine: hosts answer, disk" in text
 
 
+def test_a_runbook_is_named_with_the_host_that_it_is_about():
+    """So that its steps can be run as they are printed."""
+    case = next(case for case in CASES if case["name"] == "root has logged here")
+    text = "\n".join(line for line, _ in report.lines(diagnose(checkup(case)), 1.0, verbose=False))
+    assert "runbook   fab runbook logs-not-writable --host af2" in text
+
+
 def test_a_host_that_tells_nothing_is_not_well():
     """Facts that are missing make a question mark, never a tick."""
     c = checkup({})

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 
-from airfleet.agent import effective, files, journals, maintenance, pages, processes, run, stores, unitfacts
+from airfleet.agent import effective, files, maintenance, pages, processes, run, signs, stores, unitfacts
 
 KINDS_OF_MEMORY = {"MemTotal": "total_mb", "MemAvailable": "available_mb", "SwapFree": "swap_free_mb"}
 EATERS = 5
@@ -27,7 +27,7 @@ def vitals(words, tell):
     jobs = {"host": host, "units": unitfacts.look, "release": release, "stores": stores.look, "web": pages.page}
     jobs["maintenance"] = maintenance.now
     if words["deep"]:
-        jobs.update(journal=journals.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)
+        jobs.update(journal=signs.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)
         jobs.update(versions=versions, pidfiles=processes.pidfiles, effective=effective.look)
         jobs.update(certificate=pages.certificate)
     threads = [threading.Thread(target=_do, args=(found, name, job, words)) for name, job in jobs.items()]

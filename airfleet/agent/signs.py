@@ -1,4 +1,4 @@
-"""What the journals of this host tell of the last hour: the last words of what failed, and signs of known troubles."""
+"""Signs of known troubles in the journals of the last hour, and the last words of what failed."""
 
 from __future__ import annotations
 

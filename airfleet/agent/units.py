@@ -200,12 +200,14 @@ def journal(words, tell):
 
 
 def _journal(name, since, lines=20):
+    # What has just been said may still be on its way into the journal; and a moment is never rounded up past it.
+    run.run(["journalctl", "--sync"], ok=(0, 1), errors=False)
     argv = [
         "journalctl",
         "--unit",
         name,
         "--since",
-        f"@{since:.0f}",
+        f"@{int(since)}",
         "--lines",
         str(lines),
         "--output",

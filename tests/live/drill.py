@@ -52,7 +52,7 @@ def run(installation, book):
     seen = Drilled(book.id)
     before = look(installation)
     assert named(before) == [], f"not healthy before the drill: {before}"
-    assert _step(installation, book, "confirm", "af2") == 9, "its confirm says yes on a healthy installation"
+    _step(installation, book, "confirm", "af2", rc=9)  # it says no on a healthy installation
     try:
         _each(installation, book, "inject")
         began = time.monotonic()
@@ -62,9 +62,10 @@ def run(installation, book):
         seen.others = [name for name in named(diagnosis) if name != book.id]
         assert seen.others == [], f"it names more than the cause: {_short(diagnosis)}"
         host = _host(installation, diagnosis, book)
-        assert _step(installation, book, "confirm", host) == 0, "its confirm says no"
+        _step(installation, book, "confirm", host)
         began = time.monotonic()
-        assert [_step(installation, book, "fix", host) for _ in range(2)] == [0, 0], "its fix failed"
+        for _ in range(2):
+            _step(installation, book, "fix", host)
     finally:
         _each(installation, book, "heal")
     after = _until(lambda: look(installation), lambda d: not named(d), book.fix_within_s)
@@ -89,9 +90,9 @@ def _host(installation, diagnosis, book):
     return next((name for name in ("af1", "af2") if name in words), "")
 
 
-def _step(installation, book, step, host):
-    """Do a step as an operator would; returns the exit code."""
-    return installation.fab("runbook", book.id, "--run", step, *(["--host", host] if host else []), rc=None).returncode
+def _step(installation, book, step, host, rc=0):
+    """Do a step as an operator would; what it said is shown where it ends otherwise."""
+    installation.fab("runbook", book.id, "--run", step, *(["--host", host] if host else []), rc=rc)
 
 
 def _each(installation, book, step):
@@ -101,8 +102,7 @@ def _each(installation, book, step):
         if fence.on == "svc":
             installation.on("svc", "sh", "-eu", stdin=fence.text)
     if any(fence.on != "svc" for fence in fences):
-        done = installation.fab("runbook", book.id, "--run", step, "--host", "af2", rc=None)
-        assert done.returncode == 0, f"{step}: {done.stdout[-500:]}{done.stderr[-500:]}"
+        _step(installation, book, step, "af2")
 
 
 def _short(diagnosis):

@@ -71,6 +71,7 @@ def run(installation, book):
     after = _until(lambda: look(installation), lambda d: not named(d), book.fix_within_s)
     seen.fixed_s = time.monotonic() - began
     assert named(after) == [], f"not well {book.fix_within_s} s after the fix: {_short(after)}"
+    _step(installation, book, "verify", host)
     return seen
 
 

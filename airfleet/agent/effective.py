@@ -1,7 +1,7 @@
 """Which secrets the services of this host really use: those of airflow.cfg, or what a unit's environment says instead.
 
-A drop-in or an edited environment changes one process and no file that anybody compares. So each running process's own
-environment is read, and told as digests with a salt of the one who asks: equal or not, and nothing else.
+A drop-in or an edited environment changes one process and no file that anybody compares. So each unit's own environment
+is read, and told as digests with a salt of the one who asks: equal or not, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import os
+import shlex
 import urllib.parse
 
 from airfleet.agent import run, unitfacts
@@ -58,18 +59,33 @@ def overrides(words):
 
 
 def _variables(words):
-    """Return {unit: {variable: value}} of Airflow's settings in the environments of the running processes."""
-    found = {}
-    for unit, shown in unitfacts.look(words).items() if words["units"] else ():
-        if not shown["pid"]:
-            continue
+    """Return {unit: {variable: value}} of Airflow's settings in each unit's environment.
+
+    That of the process where it still tells it: Celery, gunicorn and Airflow write their titles over it. Below it
+    stands what systemd gives a process of the unit, by its file and its drop-ins.
+    """
+    if not words["units"]:
+        return {}
+    found = declared(run.run(["systemctl", "show", "--property=Environment", "--", *words["units"]]), words["units"])
+    for unit, shown in unitfacts.look(words).items():
         try:
             with open(f"/proc/{shown['pid']}/environ", "rb") as f:
                 pairs = f.read().decode("utf-8", "surrogateescape").split("\0")
         except OSError:
-            continue  # it ended meanwhile
-        found[unit] = dict(pair.split("=", 1) for pair in pairs if pair.startswith(PREFIX) and "=" in pair)
+            continue  # it does not run
+        found[unit].update(_settings(pairs))
     return found
+
+
+def declared(text, units):
+    """Return {unit: {variable: value}} of Airflow's settings from what `systemctl show` says, a paragraph a unit."""
+    paragraphs = text.rstrip("\n").split("\n\n") if len(units) > 1 else [text]
+    lines = [paragraph.strip().partition("Environment=")[2] for paragraph in paragraphs]
+    return {unit: _settings(shlex.split(line)) for unit, line in zip(units, lines)}
+
+
+def _settings(pairs):
+    return dict(pair.split("=", 1) for pair in pairs if pair.startswith(PREFIX) and "=" in pair)
 
 
 def _environment_file(path):

@@ -90,7 +90,7 @@ def drift(c: Checkup) -> Iterator[Finding]:
             continue
         facts = [Fact("fab plan", describe(change)) for change in changes[:SHOWN]]
         facts += [Fact(f"systemctl show {unit}", f"drop-in {', '.join(paths)}") for unit, paths in foreign.items()]
-        facts += [Fact(f"/proc of {unit}", f"its environment sets {', '.join(n)}") for unit, n in overrides.items()]
+        facts += [Fact(f"the environment of {unit}", f"sets {', '.join(n)}") for unit, n in overrides.items()]
         if len(facts) == 1:
             facts.append(Fact("everything else on this host", "is as the inventory has it"))
         yield Finding(

@@ -200,3 +200,17 @@ def test_what_cannot_be_found_out_is_none_and_says_why(vitals, tmp_path):
     assert seen["stores"] is None
     assert "can't be read as a configuration" in seen["unknown"]["stores"]
     assert seen["host"]["cpus"] > 0
+
+
+def test_what_a_drop_in_sets_is_read_from_systemd():
+    """Celery and gunicorn write their titles over the environment of their process: it stands there no longer."""
+    from airfleet.agent.effective import declared
+
+    first = 'Environment=A=1 "AIRFLOW__CORE__FERNET_KEY=x y=" AIRFLOW__CORE__PARALLELISM=3'
+    text = f"{first}\n\nEnvironment=\n\nEnvironment=B=2\n"
+    assert declared(text, ["a.service", "b.service", "c.service"]) == {
+        "a.service": {"AIRFLOW__CORE__FERNET_KEY": "x y=", "AIRFLOW__CORE__PARALLELISM": "3"},
+        "b.service": {},
+        "c.service": {},
+    }
+    assert declared("Environment=AIRFLOW__A__B=1\n", ["a.service"]) == {"a.service": {"AIRFLOW__A__B": "1"}}

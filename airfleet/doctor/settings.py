@@ -175,7 +175,8 @@ def version_skew(c: Checkup) -> Iterator[Finding]:
         each = {name: there.get(package, "none") for name, there in found.items()}
         if len(set(each.values())) > 1:
             usual = Counter(each.values()).most_common(1)[0][0]
-            odd = [name for name, version in each.items() if version != usual]
+            by_hand = [name for name, plan in c.plans.items() if any(r.resource.kind == "venv" for r in plan.changes)]
+            odd = by_hand or [name for name, version in each.items() if version != usual]
             facts = [Fact(f"{package} on {name}", version) for name, version in each.items()]
             facts += [Fact(f"environment of {name}", str(link)) for name, link in links.items()]
             yield Finding(

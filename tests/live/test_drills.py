@@ -14,7 +14,7 @@ from tests.live import drill, drills_page
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
 QUICK = (
-    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "worker-drained"),
+    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "fernet-mismatch", "worker-drained"),
     *("port-or-pidfile", "logs-not-writable", "db-lock", "worker-wedged", "dag-checkout-drift", "disk-full"),
 )
 ALL = os.environ.get("AIRFLEET_DRILLS") == "all"

@@ -91,6 +91,8 @@ def test_the_doctor_names_the_cause_and_only_it(case):
     assert {each.id for effects in found.effects.values() for each in effects} == set(case.get("effects", []))
     assert [each.kind for each in found.causes] == ["cause"] * len(found.causes)
     assert bool(found.unknown) == case.get("unknown", False)
+    if "where" in case:
+        assert found.causes[0].where == case["where"]
     if "next" in case:
         assert found.causes[0].next == case["next"]
 

@@ -29,6 +29,8 @@ ROUNDS = 5
 HOME = "/home/airflow"
 WORKER = "airflow-worker@1.service"
 READY_S = 120
+# Nothing that runs has read what a commit to the DAGs changes, so nothing is restarted: what is timed is the deploy.
+DEPLOY = ["deploy", "--restart", "changed"]
 
 
 def measure(say: Callable[[str], None]) -> dict[str, Any]:
@@ -54,13 +56,13 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
 
 def _round(site: Site, env: dict[str, str], team: Path, number: int) -> dict[str, float]:
     _, bootstrap = _timed(["bootstrap"], env, "in order")
-    _, nothing = _timed(["deploy"], env, "nothing to deploy")
+    _, nothing = _timed(DEPLOY, env, "nothing to deploy")
     (team / "dags" / "note.txt").write_text(f"{number}\n")
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.com", "-C", str(team)]
     for words in (["add", "--all"], ["commit", "--quiet", "--message", str(number)], ["push", "--quiet"]):
         subprocess.run([*git, *words], check=True, env=_git_env(site))
     fetch = _fetch(site)
-    said, deploy = _timed(["deploy", "--restart", "changed"], env, "done: every host runs")
+    said, deploy = _timed(DEPLOY, env, "done: every host runs")
     parse = float(_found(r"DAGs parsed in ([\d.]+) s", said))
     alone = _restart_alone(site)
     said, _ = _timed(["restart-workers", "--only", "af1", "--count", "1"], env, "done: 1 workers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import time
@@ -116,6 +117,7 @@ def _restart_alone(site: Site) -> float:
 def _clone(site: Site) -> Path:
     url = yaml.safe_load(site.inventory.read_text())["dags"]["repository"]
     folder = site.root / "team"
+    shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", url, str(folder)], check=True, env=_git_env(site))
     return folder
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Settings = dict[str, dict[str, str]]
 
-SECTIONS_FIRST = ("core", "database", "logging", "api", "webserver", "scheduler", "celery")
+SECTIONS_FIRST = ("core", "database", "logging", "api", "api_auth", "webserver", "scheduler", "workers", "celery")
 AIRFLOWS_VISIBILITY_S = 86_400
 EXPANDED = re.compile(r"^~|\$(\w|\{)")
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -82,6 +82,9 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
         "flower_port": inventory.flower.port,
         "flower_basic_auth": f"{inventory.flower.user}:{_flower_password(secrets)}",
     }
+    if "jwt_secret" in generation_of(inventory.airflow.version).secrets:
+        meant["jwt_secret"] = _literal(secrets["jwt_secret"].reveal(), "jwt_secret")
+        meant["execution_api_url"] = execution_api_url(inventory, host)
     if inventory.logging.bucket:
         meant |= {
             "remote_base_log_folder": f"gs://{inventory.logging.bucket}/{inventory.logging.prefix}".rstrip("/"),
@@ -91,6 +94,19 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
     if needs_host_module(inventory):
         meant["hostname_callable"] = "airfleet_host.address"
     return meant
+
+
+def execution_api_url(inventory: Inventory, host: Host) -> str:
+    """Return where the tasks of a host reach Airflow 3's API server.
+
+    On a host that runs one: there. Elsewhere: the only one; of several, what stands before them all, the `base_url`.
+    """
+    servers = inventory.with_role("webserver")
+    if "webserver" not in host.roles and len(servers) > 1:
+        return f"{inventory.airflow.base_url.rstrip('/')}/execution/"
+    address = "127.0.0.1" if "webserver" in host.roles else inventory.hosts[servers[0]].address
+    address = f"[{address}]" if ":" in address else address
+    return f"http://{address}:{inventory.airflow.web_port}/execution/"
 
 
 def render_cfg(settings: Settings) -> str:

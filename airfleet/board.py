@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import Checkup, expected_nodes, units_of
 from airfleet.doctor.finding import shown, span
+from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,15 +83,15 @@ def _queues(c: Checkup) -> Iterator[str]:
 def _core(c: Checkup) -> Iterator[str]:
     parts = []
     jobs = c.airflow.get("jobs")
-    for name, job_type in (("scheduler", "SchedulerJob"), ("triggerer", "TriggererJob")):
-        if not c.inventory.with_role(name):  # type: ignore[arg-type]
+    for service in generation_of(c.inventory.airflow.version).services:
+        if not service.job or not c.inventory.with_role(service.role):  # type: ignore[arg-type]
             continue
-        ages = [job["age_s"] for job in jobs or () if job["type"] == job_type]
+        ages = [job["age_s"] for job in jobs or () if job["type"] == service.job]
         age = min(ages, default=None)
         mark = UNKNOWN if jobs is None else (GOOD if age is not None and age < BEAT_S else BAD)
-        parts.append(f"{name} {mark} beat {span(age)}")
+        parts.append(f"{service.name} {mark} {span(age)}")
     dags = c.airflow.get("dags") or {}
-    parts.append(f"DAGs parsed {span(dags.get('parsed_s'))} ago")
+    parts.append(f"DAGs parsed {span(dags.get('parsed_s'))}")
     for name in c.inventory.with_role("webserver"):
         page = (c.hosts.get(name) or {}).get("web")
         mark = UNKNOWN if page is None else (GOOD if page["ok"] else BAD)

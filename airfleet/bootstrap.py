@@ -183,9 +183,10 @@ class _Run:
     def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
         config = layout_of(self.fleet.inventory).config
-        if self.fleet.new_secrets and any(fact["file", config].state for fact in facts.values()):
+        new = [name for name in self.fleet.new_secrets if name not in secret_store.RENEWABLE]
+        if new and any(fact["file", config].state for fact in facts.values()):
             raise GateRefused(
-                f"{self.fleet.secrets_path.name} lacks {', '.join(self.fleet.new_secrets)}, but the hosts have them",
+                f"{self.fleet.secrets_path.name} lacks {', '.join(new)}, but the hosts have them",
                 place=self.fleet.inventory.environment,
                 remedy=f"get the file from whoever bootstrapped, or the values from {config} on a host",
             )

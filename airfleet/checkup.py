@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airfleet.model import Words
     from airfleet.plan import Plan
 
-SETTINGS = ("fernet_key", "secret_key", "broker_url", "result_backend", "database_url")
+SETTINGS = ("fernet_key", "secret_key", "jwt_secret", "broker_url", "result_backend", "database_url")
 PACKAGES = (
     *("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", "apache-airflow-providers-celery"),
     *("apache-airflow-providers-fab", "celery", "kombu", "redis", "sqlalchemy"),
@@ -99,7 +99,7 @@ def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now
         "home": layout.home,
         "logs": layout.logs,
         "account": inventory.airflow.account,
-        "settings": {name: list(generation.places[name]) for name in SETTINGS},
+        "settings": {name: list(generation.places[name]) for name in SETTINGS if name in generation.places},
         "packages": list(PACKAGES),
         "ports": ports,
         "page": _page(inventory, host),

@@ -85,8 +85,14 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         release=_as_good(target),
     )
 
-    def of(stage: str, *prefixes: str, also: Sequence[Resource] = ()) -> Stage:
-        return Stage(stage, (*(unit for unit in running if unit.name.startswith(prefixes)), *also))
+    services = generation_of(target.inventory.airflow.version).services
+    begins = {
+        name: tuple(each.unit_file.partition(".service")[0] for each in services if each.stage == name)
+        for name in ("scheduler", "web", "workers", "flower")
+    }
+
+    def of(stage: str, also: Sequence[Resource] = ()) -> Stage:
+        return Stage(stage, (*(unit for unit in running if unit.name.startswith(begins[stage])), *also))
 
     return (
         Stage("system", tuple(_system(target, host))),
@@ -95,12 +101,12 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("code", tuple(_code(target))),
         Stage("release", tuple(_release(target))),
         Stage("requirements", (_python(target)[-1], _venv_link(target)) if target.late and target.requirements else ()),
-        of("redis", "redis-server"),
+        Stage("redis", tuple(unit for unit in running if unit.name == units.REDIS_UNIT)),
         Stage("database", tuple(_database(target, host))),
-        of("scheduler", "airflow-scheduler", "airflow-triggerer"),
-        of("web", "airflow-webserver"),
-        of("workers", "airflow-logs", "airflow-worker@", also=units.no_more_instances(target.inventory, host)),
-        of("flower", "airflow-flower"),
+        of("scheduler"),
+        of("web"),
+        of("workers", also=units.no_more_instances(target.inventory, host)),
+        of("flower"),
     )
 
 

@@ -23,9 +23,6 @@ SUPPORTED_PYTHONS: Final = PYTHONS
 _NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
-_NEWER: Final = (
-    "Airflow 2.11.2 excludes 3.13 only as the exact version 3.13, so that 3.13.1 slips through, installs and breaks"
-)
 
 
 def cross_checks(inventory: Inventory) -> Iterator[Problem]:
@@ -57,7 +54,7 @@ def _airflow(airflow: Airflow) -> Iterator[Problem]:
         pythons = SUPPORTED_PYTHONS[airflow.version]
         newer = [int(part) for part in airflow.python_minor.split(".")] > [int(part) for part in pythons[-1].split(".")]
         if airflow.python_minor not in pythons:
-            reason = f" ({_NEWER})" if newer else ""
+            reason = f" ({_slips_through(airflow.version, pythons[-1])})" if newer else ""
             yield (
                 ("airflow", "python"),
                 f"Airflow {airflow.version} runs on {pythons[0]} to {pythons[-1]}, not on {airflow.python}{reason}",
@@ -71,6 +68,16 @@ def _airflow(airflow: Airflow) -> Iterator[Problem]:
     if missing:
         yield ("airflow", "extras"), f"{', '.join(missing)} missing: workers, broker and database need them"
     yield from _twice(("airflow", "extras"), airflow.extras)
+
+
+def _slips_through(version: str, newest: str) -> str:
+    """Return why the first Python that is too new has to be refused here: pip would take it."""
+    major, minor = newest.split(".")
+    after = f"{major}.{int(minor) + 1}"
+    return (
+        f"Airflow {version} excludes {after} only as the exact version {after},"
+        f" so that {after}.1 slips through, installs and breaks"
+    )
 
 
 def _redis(inventory: Inventory) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ _SECRETS = {
     "redis_password": "Redis asks for it",
     "fernet_key": "encrypts connections and variables in the database; several by commas, the newest first",
     "webserver_secret_key": "signs the sessions of the web pages and the requests for logs",
+    "jwt_secret": "Airflow 3: signs the tokens of tasks and of users",
     "flower_password": "Flower's page asks for it",
     "database_password": "of the user `database.user`",
     "deploy_key": "private key that reads `dags.repository`, where that is reached by ssh",

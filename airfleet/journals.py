@@ -34,7 +34,7 @@ def units_of(inventory: Inventory, hosts: Sequence[str], service: str) -> dict[s
         roles, count = inventory.hosts[host].roles, inventory.hosts[host].celery.instances
         units = [REDIS_UNIT] if "redis" in roles and name in ("", REDIS) else []
         for each in services:
-            if each.role in roles and name in ("", each.name):
+            if each.role in roles and (not name or each.is_called(name)):
                 units += [each.unit(int(number))] if at else _units(each, count)
         if units:
             found[host] = units
@@ -51,7 +51,7 @@ def _units(service: Service, count: int) -> list[str]:
 
 
 def _check_service(text: str, services: Sequence[Service]) -> None:
-    known = {REDIS: False, **{each.name: each.instances for each in services}}
+    known = {REDIS: False, **{name: each.instances for each in services for name in (each.name, *each.also)}}
     name, at, number = text.partition("@")
     if name in known and (not at or (known[name] and re.fullmatch(r"[1-9]\d{0,3}", number))):
         return

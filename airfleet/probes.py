@@ -15,6 +15,7 @@ from airfleet.rollout import on_each
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airfleet.generations.kinds import Health
     from airfleet.inventory import Inventory
     from airfleet.model import Words
     from airfleet.remote import Host
@@ -98,26 +99,36 @@ def _database(known: Known, name: str) -> list[Probe]:
 
 
 def _scheduler(known: Known, name: str) -> list[Probe]:
-    roles = known.inventory.hosts[name].roles
+    services = generation_of(known.inventory.airflow.version).services_of(set(known.inventory.hosts[name].roles))
+    words = _with_venv(known)
     return [
-        Probe(name, "probe_scheduler", f"airflow-{role}.service", {**_with_venv(known), "job": role})
-        for role in ("scheduler", "triggerer")
-        if role in roles
+        Probe(name, "probe_scheduler", each.unit_file, {**words, "service": each.name, "job_type": each.job})
+        for each in services
+        if each.job
     ]
 
 
 def _web(known: Known, name: str) -> list[Probe]:
     if "webserver" not in known.inventory.hosts[name].roles:
         return []
-    health = generation_of(known.inventory.airflow.version).health
+    generation = generation_of(known.inventory.airflow.version)
     words: Words = {
         "base": f"http://127.0.0.1:{known.inventory.airflow.web_port}",
-        "health_path": health.web_path,
-        "login_path": health.login_path,
+        **web_words(generation.health),
         "timeout_s": TIMEOUT_S,
         **(known.login or {}),
     }
-    return [Probe(name, "probe_web", "airflow-webserver.service", words)]
+    return [Probe(name, "probe_web", generation.web.unit_file, words)]
+
+
+def web_words(health: Health) -> Words:
+    """Return where the pages tell how they are and let somebody in, in the agent's words."""
+    return {
+        "health_path": health.web_path,
+        "login_path": health.login_path,
+        "token_path": health.token_path,
+        "allowed_path": health.allowed_path,
+    }
 
 
 def _workers(known: Known, name: str) -> list[Probe]:

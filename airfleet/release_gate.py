@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airfleet import findings
 from airfleet.airflow_cfg import environment
 from airfleet.desired import database_host, dsn
+from airfleet.generations import generation_of
 from airfleet.layout import layout_of, release_target, venv_target
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def parsed(fleet: Fleet, target: Target, current: str, screen: Screen) -> list[f
     """Return what speaks against the target's release, which must be on the host; nothing that runs is touched."""
     inventory = fleet.inventory
     layout, dags = layout_of(inventory), inventory.dags
+    generation = generation_of(inventory.airflow.version)
     name = database_host(inventory)
     venv = f"{layout.versions}/{venv_target(target.venv_digest)}"
     words: Words = {
@@ -29,6 +31,8 @@ def parsed(fleet: Fleet, target: Target, current: str, screen: Screen) -> list[f
         "env": dict(environment(inventory)),
         "timeout_s": dags.parse_timeout_s,
         "dsn": dsn(inventory, fleet.secrets),
+        "dagbag": generation.dagbag,
+        "active_dag": generation.tables.active_dag,
         "candidate": _place(target, str(target.release), venv),
         "current": _place(target, current, layout.venv) if current != target.release else None,
     }

@@ -46,7 +46,7 @@ class Restarts:
         """Restart web pages that run on something stale, one host after the other, and tell how long they were away."""
         airflow = self.fleet.inventory.airflow
         generation = generation_of(airflow.version)
-        pages = {service.unit_file for service in generation.services if service.listens}
+        pages = {generation.web.unit_file}
         url = f"http://127.0.0.1:{airflow.web_port}{generation.health.web_path}"
         for name, made in changes.items():
             for unit in sorted(_stale(made) & pages):

@@ -146,7 +146,7 @@ def words_of(inventory: Inventory, fence: Fence) -> Words:
         "dags": layout.dags,
         "account": inventory.airflow.account,
         "config": layout.config,
-        "settings": {name: list(places_of[name]) for name in SETTINGS},
+        "settings": {name: list(places_of[name]) for name in SETTINGS if name in places_of},
     }
 
 

@@ -23,10 +23,11 @@ from airfleet.masking import Mask
 from airfleet.secrets_file import with_values, write_privately
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password")
+GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password", "jwt_secret")
+RENEWABLE: Final = frozenset({"jwt_secret"})  # lost, it is made anew: what it signs lives for minutes
 GIVEN: Final = ("database_password", "deploy_key", "webhook_url")
 NAMES: Final = (*GENERATED, *GIVEN)
 PREFIX: Final = "AIRFLEET_SECRET_"
@@ -174,9 +175,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Secrets:
     return Secrets(values | given, path.name, frozenset(given))
 
 
-def complete(known: Secrets) -> Secrets:
-    """Return the secrets with a new random value for each that is generated and not there yet."""
-    made = {name: generate(name) for name in GENERATED if name not in known}
+def complete(known: Secrets, names: Sequence[str] = GENERATED) -> Secrets:
+    """Return the secrets with a new random value for each of these that is not there yet."""
+    made = {name: generate(name) for name in names if name not in known}
     return Secrets({**known.values, **made}, known.file, known.from_environment)
 
 

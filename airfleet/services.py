@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from airfleet.workers import Screen, Wish
 
 ALL = "all"
-REDIS = Service("redis", "redis", "Redis", ())
-STAGES = {"redis": "redis", "scheduler": "scheduler", "triggerer": "scheduler", "webserver": "web", "flower": "flower"}
+REDIS = Service("redis", "redis", "Redis", (), stage="redis")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -
     """Return what is to be done, in order: what others need is started first and stopped last."""
     services = [REDIS, *generation_of(inventory.airflow.version).services]
     known = [service.name for service in services]
-    if name not in (*known, ALL):
+    if name != ALL and not any(service.is_called(name) for service in services):
         raise UsageError(
             f"there is no service {name!r}" if name else "which service?",
             place="--service",
@@ -70,7 +69,7 @@ def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -
     steps = [
         Step(service, host)
         for service in services
-        if name in (service.name, ALL)
+        if name == ALL or service.is_called(name)
         for host in hosts
         if service.role in inventory.hosts[host].roles
     ]
@@ -122,10 +121,9 @@ class _Run:
 
     def _probe(self, step: Step, since: float) -> None:
         known = probes.Known(self.fleet.inventory, self.fleet.secrets)
-        found = probes.probes_of(STAGES.get(step.service.name, ""), known, [step.host])
-        mine = [probe for probe in found if probe.words.get("job", step.service.name) == step.service.name]
+        mine = [p for p in probes.probes_of(step.service.stage, known, [step.host]) if p.unit == step.unit]
         # Only a heart that began to beat after the restart proves anything.
-        fresh = [replace(p, words={**p.words, "since": since}) if "job" in p.words and since else p for p in mine]
+        fresh = [replace(p, words={**p.words, "since": since}) if "job_type" in p.words and since else p for p in mine]
         probes.ask({step.host: self.fleet.hosts[step.host]}, fresh, self.screen.probed, parallel=1)
 
     def _page(self, step: Step) -> str:

@@ -16,6 +16,7 @@ from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet.address import Address
 from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped, UsageError
+from airfleet.generations import GENERATIONS, generation_of
 from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
@@ -112,6 +113,13 @@ class Fleet:
             host.close()
 
 
+def _generated_for(inventory: Inventory) -> list[str]:
+    """Return the names of the secrets that are made for it: those of other generations of Airflow are not."""
+    own = generation_of(inventory.airflow.version).secrets
+    others = {name for each in GENERATIONS for name in each.secrets if name not in own}
+    return [name for name in secret_store.GENERATED if name not in others]
+
+
 @contextmanager
 def opened(
     env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path | None = None
@@ -129,7 +137,7 @@ def opened(
     made: tuple[str, ...] = ()
     if make_secrets:
         before = secrets
-        secrets = secret_store.complete(secrets)
+        secrets = secret_store.complete(secrets, _generated_for(inventory))
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
     ask = _Asker()
     everyone = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}

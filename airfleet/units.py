@@ -160,6 +160,7 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         command=" ".join(word.format_map(quoted) for word in service.command),
         stop_timeout_s=stop_timeout_s(service, host),
         drains=service.drains,
+        supervises=service.supervises,
         privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
     )
 

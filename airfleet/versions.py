@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # As its package declares (>=3.10), without 3.13 and 3.14: its `!=3.13` lets 3.13.1 through.
-PYTHONS = {"2.11.2": ("3.10", "3.11", "3.12")}
+PYTHONS = {"2.11.2": ("3.10", "3.11", "3.12"), "3.3.2": ("3.10", "3.11", "3.12", "3.13", "3.14")}
 CELERY_PROVIDER = "apache-airflow-providers-celery"
 PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;,#]+)\s*(?:[;#].*)?")
 

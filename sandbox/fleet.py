@@ -11,7 +11,7 @@ from airfleet.errors import UsageError
 from sandbox import cgroup, network, sources
 from sandbox.computer import check_computer
 from sandbox.image import remove_unfinished
-from sandbox.inventory import write_inventory, write_secrets
+from sandbox.inventory import choose_airflow, write_inventory, write_secrets
 from sandbox.machine import HERE, boot, destroy, running, ssh_answers
 from sandbox.personal import public_key
 from sandbox.site import RELEASES, SVC, Machine, Site, check_release, fleet_names
@@ -28,6 +28,7 @@ def up(
     release: str = "",
     extra: Sequence[str] = (),
     *,
+    airflow: str = "",
     site: Site = HERE,
     say: Callable[[str], None] = print,
 ) -> dict[str, Machine]:
@@ -36,9 +37,11 @@ def up(
     `workers`: worker hosts af2, af3 … beside af1, which has every role; hosts that run already are kept.
     `release`: of new hosts; without one they are what the running ones are, else bookworm.
     `extra`: further bare machines, which the inventory does not name.
+    `airflow`: its version in the inventory; without one it stays what it is there.
     """
     began = time.monotonic()
     check_computer()
+    version = choose_airflow(site, airflow)
     network.claim(site)
     wanted = [SVC, *fleet_names(workers), *extra]
     release = choose_release(release, {n: m for n, m in site.machines().items() if n in wanted and n != SVC})
@@ -64,7 +67,7 @@ def up(
         list(pool.map(ensure, wanted))
     with site.lock():
         machines = {name: machine for name, machine in site.machines().items() if running(name, site=site)}
-        write_inventory(site, machines, pyenv)
+        write_inventory(site, machines, pyenv, version)
         write_secrets(site)
     said = "was up already" if len(already) == len(wanted) else "is up"
     say(f"the sandbox {said}: {', '.join(wanted)} ({time.monotonic() - began:.1f} s); see {site.inventory.name}")

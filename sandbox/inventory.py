@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airfleet.generations import generation_of
 from sandbox import sources, svc
 from sandbox.personal import CACHES
 from sandbox.site import SVC, fixed_number, write_whole
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     from sandbox.site import Machine, Site
     from sandbox.sources import PyenvSource
 
+AIRFLOW = "2.11.2"
 ALL_ROLES = ["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
 HEAD = "# Written by `fab sandbox.up`, removed by `fab sandbox.down`; the keys are explained in inventory.yaml.\n"
 
 
-def make_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource | None) -> dict[str, Any]:
+def make_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource | None, version: str) -> dict[str, Any]:
     """The inventory as plain values: af1 with every role, the other hosts as workers, svc in Google's place."""
     service = machines[SVC]
     hosts = sorted((m for name, m in machines.items() if fixed_number(name) and name != SVC), key=_number)
     airflow: dict[str, Any] = {
-        "version": "2.11.2",
+        "version": version,
         "python": sources.PYTHON if pyenv else "system",
         "constraints": sources.constraints(),
         "uv_cache": CACHES["uv"],
@@ -71,9 +73,19 @@ def make_yaml(value: dict[str, Any], indent: str = "") -> str:
     return "".join(lines)
 
 
-def write_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource | None) -> None:
+def choose_airflow(site: Site, asked: str) -> str:
+    """The version of Airflow that is asked for, else the one that the inventory has already; a known one."""
+    import yaml
+
+    if not asked and site.inventory.is_file():
+        asked = str(yaml.safe_load(site.inventory.read_text())["airflow"]["version"])
+    generation_of(asked or AIRFLOW)
+    return asked or AIRFLOW
+
+
+def write_inventory(site: Site, machines: dict[str, Machine], pyenv: PyenvSource | None, version: str) -> None:
     """Write inventory.sandbox.yaml when it is not already so."""
-    text = HEAD + make_yaml(make_inventory(site, machines, pyenv))
+    text = HEAD + make_yaml(make_inventory(site, machines, pyenv, version))
     if not site.inventory.is_file() or site.inventory.read_text() != text:
         write_whole(site.inventory, text)
 

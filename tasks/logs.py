@@ -8,7 +8,8 @@ from tasks.door import ENV_HELP, ONLY_HELP, command, environment
 @command(
     help={
         "env": ENV_HELP,
-        "service": "one service: scheduler, triggerer, webserver, worker, worker@2, logs, flower, redis (default: all)",
+        "service": "one service: scheduler, dag-processor, triggerer, webserver, worker, worker@2, logs, flower, redis"
+        " (default: all)",
         "only": ONLY_HELP,
         "since": 'as for journalctl: "1 hour ago" (default), 2h, 10:00 (in your time zone), "2026-11-25 10:00"',
         "lines": "the last N entries of all hosts together; 0 for all of them (default 100)",

@@ -8,10 +8,11 @@ from tasks.door import command
 @command(
     help={
         "workers": "worker hosts af2, af3 … beside af1, which has every role (default 0; hosts that run are kept)",
+        "airflow": "version of Airflow in its inventory (default: what is there already, else 2.11.2)",
         "release": "Debian release of new hosts: bookworm or trixie (default: what runs already, else bookworm)",
     }
 )
-def up(c, workers=0, release=""):
+def up(c, workers=0, release="", airflow=""):
     """
     Boot the sandbox's machines and write inventory.sandbox.yaml for `--env sandbox`.
 
@@ -21,7 +22,7 @@ def up(c, workers=0, release=""):
     from sandbox import fleet
     from tasks.screen import Screen
 
-    fleet.up(workers, release, say=Screen().say)
+    fleet.up(workers, release, airflow=airflow, say=Screen().say)
 
 
 @command(help={"purge": "remove images, caches and keys too (.sandbox)"})

@@ -16,14 +16,18 @@ ENVIRONMENT = {
     "PGOPTIONS": "-c default_transaction_read_only=on",
     # Deep enough to hold the line of the DAG file itself, wherever below it the error was.
     "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "60",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    # Airflow 3: variables and connections that a file asks for come from the database, as in the DAG processor.
+    "_AIRFLOW_PROCESS_CONTEXT": "server",
 }
 
 
 def gate(words, tell):
     """Return what parsing a release says, compared with the one that runs.
 
-    `candidate` and `current` (or null) are {"venv", "folder", "plugins"}; `account`, `env`, `timeout_s`, `dsn`. The
-    answer: "files", "dags", "seconds", "errors" {file: {"line", "error"}} that the current release does not have,
+    `candidate` and `current` (or null) are {"venv", "folder", "plugins"}; `account`, `env`, `timeout_s`, `dsn`;
+    `dagbag` is the module of Airflow's parser, `active_dag` SQL that is true of a DAG that is there. The answer:
+    "files", "dags", "seconds", "errors" {file: {"line", "error"}} that the current release does not have,
     "known_errors" that it has, "duplicates", "vanished", "queues" {queue: [task, …]}, "late" (files not reached in
     time), "stuck" (the file at which the parser had to be killed) and "ended" (the one at which it ended itself).
     """
@@ -53,6 +57,7 @@ def _parse(words, release, dsn, tell):
     if release.get("plugins"):
         env["AIRFLOW__CORE__PLUGINS_FOLDER"] = release["plugins"]
     asked = {"folder": folder, "timeout_s": words["timeout_s"], "dsn": dsn}
+    asked.update((name, words[name]) for name in ("dagbag", "active_dag"))
     last = [""]
 
     def heard(text):

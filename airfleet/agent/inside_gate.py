@@ -5,6 +5,7 @@ Each file is parsed by Airflow's own DagBag, under its own time limit for a file
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import site
@@ -19,7 +20,7 @@ LONGEST_ERROR = 500
 DUPLICATE = "DuplicatedIdException"
 RUNNING = (
     "select d.dag_id, d.fileloc, count(*) from dag d join dag_run r on r.dag_id = d.dag_id"
-    " where d.is_active and r.state in ('running', 'queued') group by d.dag_id, d.fileloc"
+    " where {} and r.state in ('running', 'queued') group by d.dag_id, d.fileloc"
 )
 
 
@@ -29,11 +30,12 @@ def inside(words, tell):
     sys.dont_write_bytecode = True
     began = time.monotonic()
     folder = words["folder"]
-    from airflow.models.dagbag import DagBag
+    if folder not in sys.path:
+        sys.path.append(folder)  # DAG files import each other from there
     from airflow.utils.file import list_py_file_paths
 
-    bag = DagBag(os.devnull, include_examples=False, safe_mode=True, read_dags_from_db=False, collect_dags=False)
-    paths = sorted(list_py_file_paths(folder, include_examples=False))
+    bag = importlib.import_module(words["dagbag"]).DagBag(os.devnull, safe_mode=True, collect_dags=False)
+    paths = sorted(map(str, list_py_file_paths(folder)))
     names = {path: os.path.relpath(path, folder) for path in paths}
     late, broken = [], {}
     for path in paths:
@@ -53,7 +55,7 @@ def inside(words, tell):
         "dags": dags,
         "errors": errors,
         "duplicates": {names[path]: _duplicate(error) for path, error in broken.items() if DUPLICATE in error},
-        "vanished": _vanished(words["dsn"], dags, [*errors, *late]) if words["dsn"] else {},
+        "vanished": _vanished(words, dags, [*errors, *late]) if words["dsn"] else {},
         "queues": _queues(bag),
         "late": late,
         "stuck": "",
@@ -89,10 +91,10 @@ def _queues(bag):
     return {queue: [*tasks[:TASKS_NAMED], *(["…"] * (len(tasks) > TASKS_NAMED))] for queue, tasks in found.items()}
 
 
-def _vanished(dsn, dags, unknown):
+def _vanished(words, dags, unknown):
     """Return {DAG: number of running runs} of those with running runs that no file has, unless its file is unknown."""
-    connection = inside_postgres.connect(dsn)
-    rows = inside_postgres.query(connection, RUNNING)
+    connection = inside_postgres.connect(words["dsn"])
+    rows = inside_postgres.query(connection, RUNNING.format(words["active_dag"]))
     connection.close()
     return {
         dag_id: count

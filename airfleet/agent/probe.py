@@ -12,7 +12,6 @@ from airfleet.agent import inside, resp, run, web
 
 POSTGRES = "inside_postgres"
 CELERY = "inside_celery"
-JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
 SLACK_S = 60  # for starting Python and for answers that are on their way when the time is over
 
 
@@ -59,9 +58,12 @@ def probe_database(words, tell):
 
 
 def probe_scheduler(words, tell):
-    """Wait for a fresh heartbeat here: {"job", "dsn", "venv", "account", "timeout_s"}, and "since" (epoch) or not."""
-    answer = _postgres("heartbeat", {**words, "job_type": JOBS[words.get("job", "scheduler")]})
-    return {"ok": answer["ok"], "says": f"{words.get('job', 'scheduler')}: {answer['why']}"}
+    """Wait for a fresh heartbeat of a service's job here, one that began after "since" (epoch) where that is given.
+
+    {"service", "job_type", "dsn", "venv", "account", "timeout_s"}
+    """
+    answer = _postgres("heartbeat", words)
+    return {"ok": answer["ok"], "says": f"{words['service']}: {answer['why']}"}
 
 
 def _postgres(question, words):
@@ -89,7 +91,8 @@ def probe_workers(words, tell):
 def probe_web(words, tell):
     """The web answers, its health is good, its login page is there, and with a user and a password a login works.
 
-    {"base", "health_path", "login_path", "timeout_s"}, and "username" and "password" or not.
+    {"base", "health_path", "login_path", "timeout_s"}, and "username" and "password" or not. With "token_path" a
+    program logs in there, and then sees "allowed_path"; without it a person does, by the form.
     """
 
     def check():
@@ -99,7 +102,10 @@ def probe_web(words, tell):
             if not words.get("username"):
                 site.login_page(words["login_path"])
                 return {"ok": True, "says": f"web at {words['base']}: healthy, shows its login page"}
-            site.login(words["login_path"], words["username"], words["password"])
+            if words.get("token_path"):
+                site.token_login(words["token_path"], words["allowed_path"], words["username"], words["password"])
+            else:
+                site.login(words["login_path"], words["username"], words["password"])
         except web.Wrong as e:
             return {"ok": False, "says": f"web at {words['base']}: {e}", "final": e.final}
         return {"ok": True, "says": f"web at {words['base']}: healthy, {words['username']} can log in"}

@@ -17,7 +17,7 @@ SIGNS = {
     "unregistered": r"Received unregistered task of type|takes \d+ positional arguments? but \d+ ",
     "signature": r"The signature of the request was wrong|was sent from the future|has expired\. Make sure that all",
     "parse-timeout": r"has timed out, killing it|exceeding the timeout.*[Kk]illing",
-    "bind": r"Connection in use: |Can't connect to \('|Address already in use|Already running on PID",
+    "bind": r"Connection in use: |Can't connect to \('|[Aa]ddress already in use|Already running on PID",
     "migrations": r"You need to (initialize|upgrade) the database|unapplied migrations",
     "broker-lost": r"Connection to broker lost|consumer: Cannot connect to",
     "gcs": r"Could not write logs to gs://|Unable to read remote log|No logs found in GCS",

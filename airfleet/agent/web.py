@@ -72,6 +72,33 @@ class Site:
         if status_of != 200 or _path(address).rstrip("/").endswith(path.rstrip("/")):
             raise Wrong(f"{username} is logged in, and yet its first page answers {status_of} at {_path(address)}")
 
+    def token_login(self, path, allowed, username, password):
+        """Log in as a program does, for a token, and see with it what only who has a right may see."""
+        body = json.dumps({"username": username, "password": password}).encode()
+        status_of, content = self._ask(path, {"Content-Type": "application/json"}, body)
+        if status_of in (400, 401):
+            raise Wrong(f"it refuses the login of {username}", final=True)
+        if status_of == 429:
+            raise Wrong("too many logins in a short time: it asks to wait")
+        try:
+            token = json.loads(content)["access_token"] if status_of in (200, 201) else ""
+        except (ValueError, KeyError, TypeError) as e:
+            raise Wrong("its login gives no token: is it Airflow?") from e
+        if not token:
+            raise Wrong(f"the login of {username} is answered with {status_of}")
+        status_of, _ = self._ask(allowed, {"Authorization": f"Bearer {token}"})
+        if status_of == 403:
+            raise Wrong(f"{username} can log in, but has no right to see anything", final=True)
+        if status_of != 200:
+            raise Wrong(f"{username} is logged in, and yet {allowed} answers {status_of}")
+
+    def _ask(self, path, headers, body=None):
+        request = urllib.request.Request(self.base + path, data=body)
+        for name, value in headers.items():
+            request.add_unredirected_header(name, value)
+        status_of, _, content = _open(_plain(), request)
+        return status_of, content
+
 
 def health(address):
     """Return what a health page says, or raise Wrong where the page itself or what it tells is not well."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airfleet.doctor import dags, hosts, logs, settings, stores, units, work
 from airfleet.doctor.finding import CouldNotLook, Finding
+from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,10 @@ def diagnose(checkup: Checkup, checks: Sequence[Check] = CHECKS) -> Diagnosis:
     for name, host in checkup.hosts.items():
         unknown += [f"{name}: {what}: {why}" for what, why in (host.get("unknown") or {}).items()]
     crashed: list[str] = []
+    services = {"", *(each.name for each in generation_of(checkup.inventory.airflow.version).services)}
     for check in checks:
+        if check.service not in services:
+            continue
         mine: list[Finding] = []
         try:
             mine += check.rule(checkup)

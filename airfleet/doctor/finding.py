@@ -74,11 +74,15 @@ class CouldNotLook(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule with the words by which it is told that it found nothing; `quick` where a quick look is enough for it."""
+    """A rule with the words by which it is told that it found nothing; `quick` where a quick look is enough for it.
+
+    With `service` it is asked only where the generation of Airflow has that service.
+    """
 
     title: str
     rule: Callable[[Checkup], Iterator[Finding]]
     quick: bool = False
+    service: str = ""
 
 
 def shown(count: int, one: str, many: str = "") -> str:

@@ -75,6 +75,26 @@ def log_secret(c: Checkup) -> Iterator[Finding]:
         )
 
 
+def token_secret(c: Checkup) -> Iterator[Finding]:
+    """Airflow 3: a process signs tokens of tasks with a secret that the others don't have."""
+    for name, where in _odd_ones(c, "jwt_secret"):
+        facts = [Fact(f"the digest of jwt_secret in {where} on {name}", "differs from all others")]
+        facts += [fact for each, host in c.hosts.items() for fact in told_by(host, "jwt", each)][:1]
+        if len(facts) == 1:
+            facts.append(Fact("the others", _odd(c, "jwt_secret", name, where)))
+        yield Finding(
+            "jwt-mismatch",
+            Layer.SETTINGS,
+            f"{name} ({where})",
+            "its secret for the tokens of tasks is not that of the others",
+            tuple(facts),
+            "the API server refuses the tokens: tasks fail as they begin, without a log",
+            "fab runbook jwt-mismatch",
+            host=name,
+            explains=frozenset({"unit-drift"}),
+        )
+
+
 def drift(c: Checkup) -> Iterator[Finding]:
     """A unit, a configuration or a package is not as the inventory has it, or what runs has read something older."""
     for name, plan in c.plans.items():
@@ -259,6 +279,7 @@ def _odd(c: Checkup, setting: str, name: str, where: str) -> str:
 CHECKS = (
     Check("Fernet key", fernet),
     Check("web server's secret key", log_secret),
+    Check("secret of the tasks' tokens", token_secret, service="api-server"),
     Check("DAG code the same everywhere", code, quick=True),
     Check("versions", version_skew),
     Check("database migrated", migration),

@@ -95,6 +95,8 @@ def _missed(service: str) -> str:
     return {
         "scheduler": "no new task is scheduled; those that run go on",
         "webserver": "the web pages are away; tasks go on",
+        "api-server": "the web pages are away, and running tasks can't tell how they are",
+        "dag-processor": "new code of DAGs does not arrive; those that are known run on",
         "triggerer": "deferred tasks stay deferred",
         "worker": "its slots are gone; other workers of its queues go on",
         "logs": "logs of running tasks can't be read in the web pages",
@@ -132,8 +134,8 @@ def _service_of(unit: str) -> str:
 def port_taken(c: Checkup) -> Iterator[Finding]:
     """Somebody else has a port that a service needs, or a stale pid file says that it runs already."""
     health = generation_of(c.inventory.airflow.version).health
-    pages = [s for s in generation_of(c.inventory.airflow.version).services if s.listens]
-    wanted = {str(c.inventory.airflow.web_port): pages[0].unit_file, str(health.log_port): "airflow-logs.service"}
+    web = generation_of(c.inventory.airflow.version).web
+    wanted = {str(c.inventory.airflow.web_port): web.unit_file, str(health.log_port): "airflow-logs.service"}
     for name, host in c.hosts.items():
         if host.get("ports") is None:
             raise CouldNotLook(f"ports of {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, span
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, span, told_by
 from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from airfleet.checkup import Checkup
 
-BEAT_S = {"scheduler": 30.0, "triggerer": 30.0}
-JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob"}
+BEAT_S = 30.0
 STARTING_S = 45.0
 QUEUED_S = 60.0
 
@@ -23,24 +22,23 @@ def beats(service: str, finding: str, impact: str) -> Check:
     """Return the check of a service's heart: its unit runs, and its job has been heard of lately."""
 
     def rule(c: Checkup) -> Iterator[Finding]:
+        found = generation_of(c.inventory.airflow.version).service(service)
         if not c.airflow.get("jobs") and c.airflow.get("jobs") != []:
             raise CouldNotLook(f"heartbeat of the {service}")
-        for name in c.inventory.with_role(service):  # type: ignore[arg-type]
-            unit = f"airflow-{service}.service"
+        for name in c.inventory.with_role(found.role):  # type: ignore[arg-type]
+            unit = found.unit_file
             seen = c.unit(name, unit)
             if not seen:
                 continue
             here = (name, c.inventory.hosts[name].address)
-            jobs = [job for job in c.airflow["jobs"] if job["type"] == JOBS[service] and job["host"] in here]
+            jobs = [job for job in c.airflow["jobs"] if job["type"] == found.job and job["host"] in here]
             age = min((job["age_s"] for job in jobs), default=None)
-            if age is not None and age < BEAT_S[service]:
+            if age is not None and age < BEAT_S:
                 continue
             if seen["active"] == "active" and (seen["started_s"] or 0) < STARTING_S:
                 continue  # it has just been started
             facts = [
-                Fact(
-                    f"the newest heartbeat of {JOBS[service]} on {name}", "none" if age is None else f"{span(age)} old"
-                ),
+                Fact(f"the newest heartbeat of {found.job} on {name}", "none" if age is None else f"{span(age)} old"),
                 Fact(f"systemctl status {unit}", f"{seen['active']} for {span(seen['since_s'])}"),
             ]
             if seen["state"] == "T" or seen["stopped"]:
@@ -58,12 +56,13 @@ def beats(service: str, finding: str, impact: str) -> Check:
                 explains=frozenset({"dag-processor-down", "service-stopped", "queue-db-disagree"}),
             )
 
-    return Check(f"{service}'s heartbeat", rule, quick=True)
+    return Check(f"{service}'s heartbeat", rule, quick=True, service=service)
 
 
 def web_silent(c: Checkup) -> Iterator[Finding]:
     """The web pages do not answer though their unit runs."""
-    unit = next(s.unit_file for s in generation_of(c.inventory.airflow.version).services if s.listens)
+    web = generation_of(c.inventory.airflow.version).web
+    unit = web.unit_file
     for name in c.inventory.with_role("webserver"):
         seen, page = c.unit(name, unit), (c.hosts.get(name) or {}).get("web")
         if not seen or page is None or page["ok"] or seen["active"] != "active":
@@ -83,8 +82,37 @@ def web_silent(c: Checkup) -> Iterator[Finding]:
             "do not answer though their service runs",
             tuple(facts),
             "nobody sees what happens; tasks go on",
-            f"fab restart --service webserver --only {name}",
+            f"fab restart --service {web.name} --only {name}",
             host=name,
+        )
+
+
+def api_server_down(c: Checkup) -> Iterator[Finding]:
+    """Airflow 3: tasks talk to the API server all the while they run, and end when they can't for long."""
+    web = generation_of(c.inventory.airflow.version).web
+    for name in c.inventory.with_role("webserver"):
+        seen, page = c.unit(name, web.unit_file), (c.hosts.get(name) or {}).get("web")
+        if not seen or page is None or page["ok"]:
+            continue
+        if seen["active"] == "active" and (seen["started_s"] or 0) < STARTING_S:
+            continue
+        running = (c.airflow.get("tasks") or {}).get("running")
+        facts = [
+            Fact(page["url"], str(page["says"])),
+            Fact(f"systemctl status {web.unit_file}", f"{seen['active']} for {span(seen['since_s'])}"),
+            Fact("tasks that run now", "not known" if running is None else str(running)),
+        ]
+        facts += [fact for each, host in c.hosts.items() for fact in told_by(host, "api-server", each)][:1]
+        yield Finding(
+            "api-server-down-kills-tasks",
+            Layer.UNITS,
+            f"{name}: {web.name}",
+            "does not answer, and every running task needs it",
+            tuple(facts),
+            "tasks wait for it as long as [workers] allows, then they end; nobody sees the pages",
+            f"fab {'restart' if seen['active'] == 'active' else 'start'} --service {web.name} --only {name}",
+            host=name,
+            explains=frozenset({"service-stopped", "crash-loop", "web-silent"}),
         )
 
 
@@ -245,7 +273,9 @@ def lost_messages(c: Checkup) -> Iterator[Finding]:
 
 CHECKS = (
     beats("scheduler", "scheduler-hung", "no new task is scheduled; those that run go on"),
+    beats("dag-processor", "dag-processor-down", "new code of DAGs does not arrive; those that are known run on"),
     beats("triggerer", "triggerer-down", "deferred tasks stay deferred"),
+    Check("the API server answers tasks", api_server_down, quick=True, service="api-server"),
     Check("web pages answer", web_silent, quick=True),
     Check("workers run what they take", wedged, quick=True),
     Check("every queue is served", unserved, quick=True),

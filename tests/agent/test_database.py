@@ -17,6 +17,7 @@ from airfleet.generations import filled, generation_of
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 
 PASSWORD = "p@:/%w '한글"
+BEATS = {"service": "scheduler", "job_type": "SchedulerJob"}
 WANT = {"revision": "head", "tables": "there"}
 MIGRATION = 'revision = "{0}"\ndown_revision = {1!r}\n'
 TABLES = (
@@ -303,14 +304,14 @@ def beat(sql, **more):
 def test_a_scheduler_is_well_when_it_beats_here(agent, migrated, sql, job, ok, says):
     """A fresh heartbeat of this host, by its name or its address; anything else is said."""
     beat(sql, **job)
-    answer = agent.call("probe_scheduler", **migrated, job="scheduler", timeout_s=0)["words"]
+    answer = agent.call("probe_scheduler", **migrated, **BEATS, timeout_s=0)["words"]
     assert (answer["ok"], says in answer["says"]) == (ok, True), answer
 
 
 def test_a_heartbeat_from_before_the_restart_does_not_count(agent, migrated, sql):
     """What started before `since` is the old process, however fresh its heartbeat."""
     beat(sql, started=60)
-    words = {**migrated, "job": "scheduler", "timeout_s": 0}
+    words = {**migrated, **BEATS, "timeout_s": 0}
     assert agent.call("probe_scheduler", **words, since=time.time() - 120)["words"]["ok"] is True
     assert agent.call("probe_scheduler", **words, since=time.time() - 10)["words"]["ok"] is False
 

@@ -12,18 +12,39 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 import yaml
 
+from airfleet.generations import generation_of
 from sandbox.fleet import down, up
 from sandbox.machine import boot, destroy, leader, run_in
 from sandbox.site import REPOSITORY, Machine, Site
 from tests.live.team import Team
+from tests.live.web import Api
 
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
+# Which Airflow a test is run on. An ordinary run takes each module on one or two of them, so that both are seen whole
+# and the two processes of a run have about as much to do; AIRFLEET_TEST_AIRFLOW names another one, or `all`.
+TWO, THREE = "2.11.2", "3.3.2"
+ASKED = os.environ.get("AIRFLEET_TEST_AIRFLOW", "")
+RUN_ON = {
+    "test_bootstrap": (TWO, THREE),
+    "test_deploy": (TWO, THREE),
+    "test_drills": (TWO,),
+    "test_eyes": (THREE,),
+    "test_ledger": (TWO, THREE),
+    "test_logs": (THREE,),
+    "test_maintenance": (TWO,),
+    "test_refusals": (TWO,),
+    "test_releases": (TWO,),
+    "test_system_python": (THREE,),
+    "test_users": (THREE,),
+    "test_workers": (THREE,),
+}
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
@@ -33,6 +54,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_generate_tests(metafunc):
+    """Run what needs an installation on each Airflow that is meant."""
+    if "airflow" in metafunc.fixturenames:
+        chosen = RUN_ON.get(metafunc.module.__name__.rpartition(".")[2], (TWO, THREE))
+        versions = {"": chosen, "all": (TWO, THREE)}.get(ASKED, (ASKED,))
+        metafunc.parametrize("airflow", versions, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items):
+    """Give each installation to one process of a run, and the tests without one by their modules."""
+    for item in items:
+        if item.path.parent.name == "live":
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            item.add_marker(pytest.mark.xdist_group(params.get("airflow", item.module.__name__)))
+
+
+@pytest.fixture(scope="session")
+def airflow(request):
+    """The version of Airflow that the installation has."""
+    return request.param
+
+
 @dataclass
 class Installation:
     """The test machines of one inventory, and the operator's commands against them."""
@@ -40,11 +83,22 @@ class Installation:
     site: Site
     machines: dict[str, Machine]
     env: str = ENV
+    airflow: str = TWO
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
     def inventory(self) -> Path:
         return self.site.root / f"inventory.{self.env}.yaml"
+
+    @property
+    def web(self) -> str:
+        """The address of the web pages."""
+        return f"http://{self.machines['af1'].address}"
+
+    @property
+    def web_service(self) -> str:
+        """The service that has them."""
+        return generation_of(self.airflow).web.name
 
     @property
     def secrets(self) -> Path:
@@ -171,12 +225,13 @@ def one_at_a_time():
 
 
 @pytest.fixture(scope="session")
-def bare(site):
+def bare(site, airflow):
     """Two bare hosts, Debian 12 with every role and Debian 13 as a worker, svc beside them, and nothing on them yet."""
+    down(site=site, say=lambda _: None)
     with one_at_a_time():
-        machines = dict(up(site=site, say=lambda _: None))
+        machines = dict(up(site=site, airflow=airflow, say=lambda _: None))
         machines["af2"] = boot("af2", "trixie", site=site)
-    made = Installation(site, machines)
+    made = Installation(site, machines, airflow=airflow)
     value = yaml.safe_load(site.inventory.read_text())
     value["environment"] = ENV
     value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
@@ -200,6 +255,11 @@ class First:
     @property
     def password(self) -> str:
         return re.search(r"password: (\S+)", self.output)[1]
+
+    @cached_property
+    def api(self) -> Api:
+        """Airflow's REST API, as the first user."""
+        return Api(self.installation.web, "admin", self.password, self.installation.airflow)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,12 @@ CURRENT = "/home/airflow/dags/current"
 DAG = """\
 import datetime
 
-from airflow.models.dag import DAG
-from airflow.operators.empty import EmptyOperator
+try:  # Airflow 3
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
+    from airflow.operators.empty import EmptyOperator
 
 with DAG("{dag}", schedule=None, start_date=datetime.datetime(2026, 1, 1), is_paused_upon_creation=False):
     EmptyOperator(task_id="only", queue="{queue}")

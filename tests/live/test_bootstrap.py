@@ -12,17 +12,20 @@ import time
 import pytest
 import yaml
 
+from airfleet.generations import generation_of
 from tests.live.conftest import wait_for
-from tests.live.web import Api, Browser
+from tests.live.web import Browser
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 
 NODES = {"worker1@af1", "worker2@af1", "worker1@af2", "worker2@af2"}
-UNITS = ("scheduler", "triggerer", "webserver", "logs", "worker@1", "worker@2", "flower")
 
 
-def base(installation):
-    return f"http://{installation.machines['af1'].address}"
+def units(installation):
+    """Return the names of all that runs on af1."""
+    services = generation_of(installation.airflow).services
+    names = [service.unit(number) for service in services for number in ((1, 2) if service.instances else (0,))]
+    return [name.removeprefix("airflow-").removesuffix(".service") for name in names]
 
 
 def started_at(installation, host, unit):
@@ -40,11 +43,11 @@ def test_the_plan_of_a_bare_host_shows_all_and_changes_nothing(first):
 
 def test_bootstrap_ends_with_a_login_that_works_and_shows_the_dag(first):
     """The password that was shown once logs in over HTTP on port 80, and the DAG of the repository is there."""
-    browser = Browser(base(first.installation))
+    airflow, web = first.installation.airflow, first.installation.web
+    browser = Browser(web, airflow)
     assert "/login" not in browser.login("admin", first.password)
-    _, page = browser.get("/home")
-    assert "hello" in page
-    assert "/login" in Browser(base(first.installation)).login("admin", "wrong")
+    assert "hello" in browser.dags()
+    assert "/login" in Browser(web, airflow).login("admin", "wrong")
 
 
 def test_the_password_is_shown_once(first):
@@ -55,10 +58,10 @@ def test_the_password_is_shown_once(first):
 
 def test_tasks_run_on_every_worker_under_unique_names(first):
     """Runs of the six-task DAG go through Celery, until each of the four instances on two hosts has run tasks."""
-    api = Api(base(first.installation), "admin", first.password)
+    api = first.api
     seen = set()
     for _ in range(15):
-        run = api.ask("/dags/hello/dagRuns", {})["dag_run_id"]
+        run = api.trigger("hello")
         path = f"/dags/hello/dagRuns/{run}"
         wait_for(lambda p=path: api.ask(p)["state"] in ("success", "failed"), f"the end of {run}", 180)
         assert api.ask(path)["state"] == "success"
@@ -72,7 +75,7 @@ def test_tasks_run_on_every_worker_under_unique_names(first):
 
 def test_a_tasks_log_can_be_read_from_the_web_page(first):
     """The log of a task is served from the host that ran it, by the log server beside the workers."""
-    api = Api(base(first.installation), "admin", first.password)
+    api = first.api
     runs = api.ask("/dags/hello/dagRuns?state=success")["dag_runs"]
     path = f"/dags/hello/dagRuns/{runs[0]['dag_run_id']}/taskInstances/hello_1/logs/1?full_content=true"
     assert "hello from worker" in str(api.ask(path)["content"])
@@ -115,18 +118,18 @@ def test_pyenv_really_built_the_python(first):
 
 def test_a_second_bootstrap_finds_all_in_order(installation):
     """Nothing is changed, restarted or reinstalled, and it takes about a second."""
-    before = [started_at(installation, "af1", f"airflow-{unit}.service") for unit in UNITS]
+    before = [started_at(installation, "af1", f"airflow-{unit}.service") for unit in units(installation)]
     began = time.monotonic()
     done = installation.fab("bootstrap")
     assert "in order: af1, af2" in done.stdout
     assert time.monotonic() - began < 20
-    assert before == [started_at(installation, "af1", f"airflow-{unit}.service") for unit in UNITS]
+    assert before == [started_at(installation, "af1", f"airflow-{unit}.service") for unit in units(installation)]
     assert installation.fab("plan").stdout.startswith("in order")
 
 
 def test_every_unit_is_hardened(installation):
     """systemd-analyze gives each unit an exposure of at most 4.0 (the units of the note: 9.5)."""
-    for unit in UNITS:
+    for unit in units(installation):
         name = f"airflow-{unit}.service"
         said = installation.on("af1", "systemd-analyze", "security", "--no-pager", name, check=False)
         exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said)[1])
@@ -135,7 +138,8 @@ def test_every_unit_is_hardened(installation):
 
 def test_the_webserver_has_port_80_as_a_plain_user(installation):
     """It listens on port 80 and runs as airflow, not as root."""
-    pid = installation.on("af1", "systemctl", "show", "--value", "-p", "MainPID", "airflow-webserver.service").strip()
+    unit = generation_of(installation.airflow).web.unit_file
+    pid = installation.on("af1", "systemctl", "show", "--value", "-p", "MainPID", unit).strip()
     assert installation.on("af1", "stat", "-c", "%U", f"/proc/{pid}").strip() == "airflow"
     listening = installation.on("af1", "ss", "-ltnH", "sport = :80")
     assert ":80" in listening

@@ -12,7 +12,6 @@ import pytest
 
 from tests.live.conftest import wait_for
 from tests.live.team import CURRENT, DAG, both, currents
-from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
@@ -23,7 +22,7 @@ def test_a_pushed_commit_is_deployed_and_its_dag_appears(first, team):
     said = first.installation.fab("deploy").stdout
     assert currents(first.installation) == both(commit)
     assert said.index("prepare") < said.index("gate") < said.index("switch:") < said.index("worker1@af2 ran a task")
-    api = Api(f"http://{first.installation.machines['af1'].address}", "admin", first.password)
+    api = first.api
     wait_for(lambda: "brand_new" in str(api.ask("/dags")), "the new DAG in the web page", 120)
     assert first.installation.fab("plan").stdout.startswith("in order")
 

@@ -16,7 +16,6 @@ from tests.live.conftest import wait_for
 from tests.live.ledger import note, page
 from tests.live.ledger.book import Book
 from tests.live.ledger.load import DAG, TASKS, Capacity, Load
-from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
 
@@ -35,16 +34,12 @@ class Case:
     """The installation with the ledger's DAG on it, its book, and the team that pushes commits."""
 
     installation: object
-    password: str
+    api: object
     book: Book
     team: object
 
-    @property
-    def address(self):
-        return self.installation.machines["af1"].address
-
     def load(self, **more):
-        return Load(self.address, self.password, self.book, longest_s=LONGEST_S, **{"backlog": BACKLOG, **more})
+        return Load(self.api, self.book, longest_s=LONGEST_S, **{"backlog": BACKLOG, **more})
 
     def settled(self, load, timeout_s=600):
         """Wait until Airflow waits for no task of the load."""
@@ -67,14 +62,14 @@ class Case:
 def case(first, team):
     installation = first.installation
     book = Book(installation)
-    api = Api(f"http://{installation.machines['af1'].address}", "admin", first.password)
+    api = first.api
     words = {"connection_id": "ledger", "conn_type": "postgres", "host": installation.machines["svc"].address}
     words |= {"schema": "airflow", "login": "airflow", "port": 5432}
     api.ask("/connections", {**words, "password": installation.secret_values()["database_password"]})
     team.push("the ledger", ledger=DAG)
     installation.fab("deploy", "--restart", "changed")
     wait_for(lambda: '"ledger"' in str(api.ask("/dags")).replace("'", '"'), "the ledger's DAG", 120)
-    return Case(installation, first.password, book, team)
+    return Case(installation, api, book, team)
 
 
 def test_restarts_deploys_and_a_rollback_lose_nothing(case):
@@ -94,7 +89,7 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     unacked = case.unacked()
     print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
     if FULL:
-        figures = {"longest_s": LONGEST_S, "airflow": "2.11.2"}
+        figures = {"longest_s": LONGEST_S, "airflow": case.installation.airflow}
         figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict

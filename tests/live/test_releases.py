@@ -6,7 +6,6 @@ import pytest
 
 from tests.live.conftest import wait_for
 from tests.live.team import both, currents
-from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
@@ -17,8 +16,12 @@ PACKAGED = """\
 import datetime
 
 import cowsay  # only the release's own requirements bring it
-from airflow.models.dag import DAG
-from airflow.operators.empty import EmptyOperator
+try:  # Airflow 3
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
+    from airflow.operators.empty import EmptyOperator
 
 with DAG("packaged", start_date=datetime.datetime(2026, 1, 1), schedule=None, doc_md=cowsay.char_names[0]):
     EmptyOperator(task_id="only", queue="default")
@@ -31,8 +34,8 @@ def venvs(installation):
 
 def test_a_dag_that_is_gone_while_it_runs_is_refused(installation, first, team):
     """Exit 8 names the DAG and how many runs are under way; after their end it may go."""
-    api = Api(f"http://{installation.machines['af1'].address}", "admin", first.password)
-    run = api.ask("/dags/sleeper/dagRuns", {"conf": {"seconds": 20}})["dag_run_id"]
+    api = first.api
+    run = api.trigger("sleeper", {"seconds": 20})
     wait_for(lambda: api.ask(f"/dags/sleeper/dagRuns/{run}")["state"] == "running", "the run")
     before = currents(installation)
     team.push("no sleeper", sleeper=None)

@@ -11,7 +11,6 @@ import time
 import pytest
 
 from tests.live.conftest import Installation, wait_for
-from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
@@ -29,11 +28,10 @@ class Sleeper:
     """Runs of the DAG whose only task sleeps as long as it is told."""
 
     def __init__(self, first):
-        address = first.installation.machines["af1"].address
-        self.api = Api(f"http://{address}", "admin", first.password)
+        self.api = first.api
 
     def start(self, seconds):
-        return self.api.ask("/dags/sleeper/dagRuns", {"conf": {"seconds": seconds}})["dag_run_id"]
+        return self.api.trigger("sleeper", {"seconds": seconds})
 
     def started(self, seconds):
         """Start a run and wait until its task runs."""

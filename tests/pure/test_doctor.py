@@ -23,6 +23,7 @@ DATA = Path(__file__).parent / "data"
 CASES = yaml.safe_load((DATA / "diagnoses.yaml").read_text())
 HEALTHY = json.loads((DATA / "checkup-healthy.json").read_text())
 INVENTORY = """\
+airflow: {{version: {version}}}
 database: {{host: 10.77.0.2}}
 dags: {{repository: "https://git.internal/dags.git"}}
 logging: {{bucket: {bucket}}}
@@ -58,8 +59,25 @@ def put(place, keys, value):
             place[key] = value
 
 
+def make_three(facts):
+    """Make an installation of Airflow 2 one of Airflow 3: the API server, the DAG processor, one secret more."""
+    units = facts["hosts"]["af1"]["units"]
+    units["airflow-api-server.service"] = units.pop("airflow-webserver.service")
+    units["airflow-dag-processor.service"] = copy.deepcopy(units["airflow-scheduler.service"])
+    for holder in facts["hosts"]["af1"]["ports"].values():
+        holder["unit"] = holder["unit"].replace("webserver", "api-server")
+    jobs = facts["hosts"]["af1"]["stores"]["airflow"]["jobs"]
+    jobs.append({**next(job for job in jobs if job["type"] == "SchedulerJob"), "type": "DagProcessorJob"})
+    for host in facts["hosts"].values():
+        for digests in host["effective"]["digests"].values():
+            digests["jwt_secret"] = "5a17"
+
+
 def checkup(case):
     facts = copy.deepcopy(HEALTHY)
+    version = case.get("airflow", "2.11.2")
+    if version[0] == "3":
+        make_three(facts)
     facts["clocks"] = {"af1": [0.0, 0.1], "af2": [0.0, 0.1]}
     for path, value in case.get("set", {}).items():
         put(facts, steps(path), value)
@@ -72,7 +90,7 @@ def checkup(case):
         )
         plans[name] = Plan(name, (StagePlan("x", changes),))
     return Checkup(
-        inventory=parse(INVENTORY.format(bucket=case.get("bucket", "~")), Path("inventory.yaml")),
+        inventory=parse(INVENTORY.format(bucket=case.get("bucket", "~"), version=version), Path("inventory.yaml")),
         hosts={name: host for name, host in facts["hosts"].items() if name not in away},
         unreachable=away,
         clocks={name: tuple(clock) for name, clock in facts["clocks"].items() if name not in away},

@@ -57,7 +57,7 @@ WRONG = [
     ),
     (
         "airflow: {version: 2.11.3}",
-        "airflow.version: '2.11.3' is not a version that airfleet installs (2.11.2); did you mean '2.11.2'?",
+        "airflow.version: '2.11.3' is not a version that airfleet installs (2.11.2, 3.3.2); did you mean '2.11.2'?",
     ),
     (
         "airflow: {python: 3.11}",

@@ -60,7 +60,10 @@ def test_an_unknown_service_is_told_the_known_ones(fleet, service):
     """Exit 2 before anything is contacted."""
     with pytest.raises(UsageError) as e:
         units_of(fleet, ["af1"], service)
-    assert "redis, scheduler, triggerer, webserver, logs, worker or worker@N, flower" in e.value.remedy
+    assert (
+        "redis, scheduler, dag-processor, triggerer, webserver, api-server, logs, worker or worker@N, flower"
+        in e.value.remedy
+    )
     assert e.value.state == "nothing was contacted"
 
 

@@ -156,7 +156,7 @@ def written(tmp_path):
 
 
 def test_the_inventory_names_the_fleet_in_its_order_and_no_other_machine(written):
-    inventory = make_inventory(written, written.machines(), None)
+    inventory = make_inventory(written, written.machines(), None, "2.11.2")
     assert list(inventory["hosts"]) == ["af1", "af2", "af10"]
     assert inventory["hosts"]["af2"] == {"address": "10.77.0.12", "roles": ["worker"]}
     assert "flower" in inventory["hosts"]["af1"]["roles"]
@@ -165,12 +165,12 @@ def test_the_inventory_names_the_fleet_in_its_order_and_no_other_machine(written
 
 
 def test_the_inventory_takes_the_distributions_python_when_there_is_no_pyenv(written):
-    inventory = make_inventory(written, written.machines(), None)
+    inventory = make_inventory(written, written.machines(), None, "2.11.2")
     assert inventory["airflow"]["python"] == "system"
     assert "pyenv" not in inventory
 
 
 def test_the_inventory_names_the_mirror_when_there_is_a_pyenv(written):
-    inventory = make_inventory(written, written.machines(), PyenvSource("v2.6.30", ()))
+    inventory = make_inventory(written, written.machines(), PyenvSource("v2.6.30", ()), "2.11.2")
     assert inventory["airflow"]["python"] == "3.11.2"
     assert inventory["pyenv"]["mirror"] == "http://10.77.0.2:8000/python"

@@ -10,7 +10,6 @@ import urllib.error
 from pathlib import Path
 
 from tests.live.ledger.book import serving
-from tests.live.web import Api
 
 DAG = Path(__file__).with_name("dag.py").read_text()
 TASKS = int(re.search(r"^TASKS = (\d+)$", DAG, re.MULTILINE)[1])  # that file imports Airflow: it is read, not imported
@@ -34,10 +33,10 @@ while True:
 class Load:
     """Triggers run after run of the DAG as long as it lasts, so that more tasks wait than there are slots."""
 
-    def __init__(self, address, password, book, *, longest_s, backlog):
+    def __init__(self, api, book, *, longest_s, backlog):
         self.runs: list[str] = []
         self._name = f"ledger-{time.time():.0f}"
-        self._api = Api(f"http://{address}", "admin", password)
+        self._api = api
         self._book = book
         self._longest_s = longest_s
         self._backlog = backlog
@@ -69,7 +68,7 @@ class Load:
     def _trigger(self):
         run = f"{self._name}-{len(self.runs):04}"
         try:
-            self._api.ask("/dags/ledger/dagRuns", {"dag_run_id": run, "conf": {"seconds": self._seconds()}})
+            self._api.trigger("ledger", {"seconds": self._seconds()}, dag_run_id=run)
         except urllib.error.HTTPError as e:
             if e.code != 409:  # it came through though the answer did not
                 self.refused += 1

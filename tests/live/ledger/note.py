@@ -40,9 +40,10 @@ def deploy(installation):
         owner = ["runuser", "-u", "airflow", "--"]
         installation.on(name, *owner, "git", "clone", "--quiet", "/home/airflow/dags/mirror.git", CHECKOUT)
         installation.on(name, *owner, "git", "-C", CHECKOUT, "pull", "--quiet", "origin", "main")
+    web = f"airflow-{installation.web_service}"
     units = ["airflow-worker@1", "airflow-worker@2"]
     installation.on("af2", "systemctl", "restart", *units)
-    installation.on("af1", "systemctl", "restart", *units, "airflow-scheduler", "airflow-webserver", "airflow-flower")
+    installation.on("af1", "systemctl", "restart", *units, "airflow-scheduler", web, "airflow-flower")
 
 
 def undo(installation):

@@ -1,132 +1,30 @@
-"""What differs between the generations of Airflow, as data; nowhere else does anybody ask for the version.
-
-A generation is its services, the places of its settings, its commands and its health addresses. The rest of airfleet
-speaks of meanings ("secret_key") and services ("webserver") and looks them up here.
-"""
+"""Airflow 2, as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from airfleet.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-Place = tuple[str, str]
-
-PRIVILEGED_PORTS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service: the hosts that have `role` run it, with this command.
-
-    The words of `command` may hold {bin}, {run}, {web_port}, {queues} and {concurrency}, and systemd's own specifiers.
-    `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for the running tasks;
-    `listens` that it binds the web port, which may need a capability.
-    """
-
-    name: str
-    role: str
-    title: str
-    command: tuple[str, ...]
-    web_config: bool = False
-    reads_dags: bool = True
-    instances: bool = False
-    drains: bool = False
-    listens: bool = False
-
-    @property
-    def unit_file(self) -> str:
-        """The name of the unit's file."""
-        return f"airflow-{self.name}@.service" if self.instances else f"airflow-{self.name}.service"
-
-    def unit(self, instance: int = 0) -> str:
-        """Return the name of the unit, or of one instance of it."""
-        return f"airflow-{self.name}@{instance}.service" if self.instances else self.unit_file
-
-
-@dataclass(frozen=True, slots=True)
-class Commands:
-    """What to type after `airflow`; the words may hold {username} and so on, never a password.
-
-    `reset_keeps_sessions` says that who is logged in stays so when the password is reset.
-    """
-
-    migrate: tuple[str, ...]
-    check_migrations: tuple[str, ...]
-    create_user: tuple[str, ...]
-    reset_password: tuple[str, ...]
-    delete_user: tuple[str, ...]
-    list_users: tuple[str, ...]
-    reset_environment: Mapping[str, str] = field(default_factory=dict)
-    reset_keeps_sessions: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Where a service says how it is. The path of the web pages, and addresses on the host itself."""
-
-    web_path: str
-    login_path: str
-    scheduler_url: str
-    log_port: int
-    trigger_log_port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """What the metadata database calls things, as SQL: `t` is a task instance, `silent` its seconds without a sign.
-
-    `pause_events` are the lines of the audit log by which somebody pauses or unpauses one DAG: the web page, the API,
-    the command line, and the scheduler after too many failures.
-    """
-
-    active_dag: str
-    silent: str
-    silent_join: str
-    pause_events: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One generation of Airflow; `task_log` is the agent's program that reads a task's log as this one does."""
-
-    major: int
-    versions: tuple[str, ...]
-    services: tuple[Service, ...]
-    places: Mapping[str, Place]
-    constants: Mapping[Place, str]
-    commands: Commands
-    health: Health
-    tables: Tables
-    task_log: str
-    open_sections: frozenset[str]
-    undocumented: frozenset[Place]
-    hints: Mapping[Place, str]
-
-    def services_of(self, roles: frozenset[str] | set[str]) -> tuple[Service, ...]:
-        """Return the services of a host with these roles, in the order in which they are started."""
-        return tuple(service for service in self.services if service.role in roles)
-
-    def service(self, name: str) -> Service:
-        """Return the service with this name."""
-        return next(service for service in self.services if service.name == name)
-
-
-WORKER_COMMAND = (
-    "{bin}/celery -A airflow.providers.celery.executors.celery_executor.app worker --loglevel INFO -E"
-    " --hostname worker%i@%H --queues {queues} -O fair --concurrency {concurrency}"
-)
+from airfleet.generations.kinds import WORKER_COMMAND, Commands, Generation, Health, Service, Tables
 
 AIRFLOW_2 = Generation(
     major=2,
     versions=("2.11.2",),
     services=(
-        Service("scheduler", "scheduler", "Airflow scheduler", ("{bin}/airflow", "scheduler")),
-        Service("triggerer", "triggerer", "Airflow triggerer", ("{bin}/airflow", "triggerer")),
+        Service(
+            "scheduler",
+            "scheduler",
+            "Airflow scheduler",
+            ("{bin}/airflow", "scheduler"),
+            stage="scheduler",
+            job="SchedulerJob",
+            also=("dag-processor",),
+        ),
+        Service(
+            "triggerer",
+            "triggerer",
+            "Airflow triggerer",
+            ("{bin}/airflow", "triggerer"),
+            stage="scheduler",
+            job="TriggererJob",
+        ),
         Service(
             "webserver",
             "webserver",
@@ -134,6 +32,8 @@ AIRFLOW_2 = Generation(
             # A pid file under AIRFLOW_HOME outlives a `kill -9` and then keeps the webserver from starting; /run/… is
             # emptied by systemd when the unit stops.
             ("{bin}/airflow", "webserver", "--port", "{web_port}", "--pid", "{run}/webserver.pid"),
+            stage="web",
+            also=("api-server",),
             web_config=True,
             listens=True,
         ),
@@ -143,18 +43,25 @@ AIRFLOW_2 = Generation(
             "worker",
             "Airflow log server (logs of running tasks)",
             ("{bin}/python", "-m", "airflow.utils.serve_logs"),
+            stage="workers",
             reads_dags=False,
         ),
         Service(
             "worker",
             "worker",
             "Airflow Celery worker %i",
-            tuple(WORKER_COMMAND.split()),
+            WORKER_COMMAND,
+            stage="workers",
             instances=True,
             drains=True,
         ),
         Service(
-            "flower", "flower", "Flower (Celery's monitor)", ("{bin}/airflow", "celery", "flower"), reads_dags=False
+            "flower",
+            "flower",
+            "Flower (Celery's monitor)",
+            ("{bin}/airflow", "celery", "flower"),
+            stage="flower",
+            reads_dags=False,
         ),
     ),
     places={
@@ -220,6 +127,8 @@ AIRFLOW_2 = Generation(
     health=Health(
         web_path="/health",
         login_path="/login/",
+        token_path="",
+        allowed_path="",
         scheduler_url="http://127.0.0.1:8974/health",
         log_port=8793,
         trigger_log_port=8794,
@@ -230,6 +139,8 @@ AIRFLOW_2 = Generation(
         silent_join="join job j on j.id = t.job_id",
         pause_events=("paused", "api.patch_dag", "ui.patch_dag", "cli_dag_pause", "cli_dag_unpause"),
     ),
+    secrets=(),
+    dagbag="airflow.models.dagbag",
     task_log="inside_tasklog",
     # Celery's transports and Sentry's client take any key of these sections.
     open_sections=frozenset({"celery_broker_transport_options", "celery_result_backend_transport_options", "sentry"}),
@@ -256,21 +167,3 @@ AIRFLOW_2 = Generation(
         ("webserver", "rate_limit_storage_uri"): "RATELIMIT_STORAGE_URI in webserver_config.py",
     },
 )
-
-GENERATIONS = (AIRFLOW_2,)
-
-
-def filled(command: tuple[str, ...], **values: str) -> list[str]:
-    """Return the words of a command with its values in them."""
-    return [word.format(**values) for word in command]
-
-
-def generation_of(version: str) -> Generation:
-    """Return the generation of this version of Airflow; UsageError for one that airfleet was never tried with."""
-    for generation in GENERATIONS:
-        if version in generation.versions:
-            return generation
-    known = ", ".join(version for generation in GENERATIONS for version in generation.versions)
-    raise UsageError(
-        f"airfleet does not know Airflow {version}", place="airflow.version", remedy=f"use one of: {known}"
-    )

@@ -1,0 +1,142 @@
+"""What a generation of Airflow is made of: its services, the places of its settings, its commands, its addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: the hosts that have `role` run it, with this command.
+
+    The words of `command` may hold {bin}, {run}, {web_port}, {queues} and {concurrency}, and systemd's own specifiers.
+    `stage` is the stage of a bootstrap or deploy that restarts it, `job` the type of the job whose heartbeat it writes
+    into the database. `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for
+    the running tasks; `listens` that it binds the web port, which may need a capability; `supervises` that it looks
+    after children that hide from others. `also` are names of other generations for what this service does: an
+    operator's fingers, and a runbook, need not know which one is there.
+    """
+
+    name: str
+    role: str
+    title: str
+    command: tuple[str, ...]
+    stage: str
+    job: str = ""
+    web_config: bool = False
+    reads_dags: bool = True
+    instances: bool = False
+    drains: bool = False
+    listens: bool = False
+    supervises: bool = False
+    also: tuple[str, ...] = ()
+
+    def is_called(self, name: str) -> bool:
+        """Tell whether this is the service that an operator means by a name."""
+        return name == self.name or name in self.also
+
+    @property
+    def unit_file(self) -> str:
+        """The name of the unit's file."""
+        return f"airflow-{self.name}@.service" if self.instances else f"airflow-{self.name}.service"
+
+    def unit(self, instance: int = 0) -> str:
+        """Return the name of the unit, or of one instance of it."""
+        return f"airflow-{self.name}@{instance}.service" if self.instances else self.unit_file
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What to type after `airflow`; the words may hold {username} and so on, never a password.
+
+    `reset_keeps_sessions` says that who is logged in stays so when the password is reset.
+    """
+
+    migrate: tuple[str, ...]
+    check_migrations: tuple[str, ...]
+    create_user: tuple[str, ...]
+    reset_password: tuple[str, ...]
+    delete_user: tuple[str, ...]
+    list_users: tuple[str, ...]
+    reset_environment: Mapping[str, str] = field(default_factory=dict)
+    reset_keeps_sessions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Where a service says how it is. The paths of the web pages, and addresses on the host itself.
+
+    With `token_path` a login is tried there, as a program logs in, and then at `allowed_path`, which wants one; without
+    it by the form at `login_path`.
+    """
+
+    web_path: str
+    login_path: str
+    token_path: str
+    allowed_path: str
+    scheduler_url: str
+    log_port: int
+    trigger_log_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the metadata database calls things, as SQL: `t` is a task instance, `silent` its seconds without a sign.
+
+    `pause_events` are the lines of the audit log by which somebody pauses or unpauses one DAG: the web page, the API,
+    the command line, and the scheduler after too many failures.
+    """
+
+    active_dag: str
+    silent: str
+    silent_join: str
+    pause_events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation of Airflow.
+
+    `secrets` are the generated secrets that only it needs, `dagbag` the module of its parser, `task_log` the agent's
+    program that reads a task's log as this one does.
+    """
+
+    major: int
+    versions: tuple[str, ...]
+    services: tuple[Service, ...]
+    places: Mapping[str, Place]
+    constants: Mapping[Place, str]
+    commands: Commands
+    health: Health
+    tables: Tables
+    secrets: tuple[str, ...]
+    dagbag: str
+    task_log: str
+    open_sections: frozenset[str]
+    undocumented: frozenset[Place]
+    hints: Mapping[Place, str]
+
+    def services_of(self, roles: frozenset[str] | set[str]) -> tuple[Service, ...]:
+        """Return the services of a host with these roles, in the order in which they are started."""
+        return tuple(service for service in self.services if service.role in roles)
+
+    def service(self, name: str) -> Service:
+        """Return the service that is called so."""
+        return next(service for service in self.services if service.is_called(name))
+
+    @property
+    def web(self) -> Service:
+        """The service that serves the web pages."""
+        return next(service for service in self.services if service.listens)
+
+
+WORKER_COMMAND = (
+    *("{bin}/celery", "-A", "airflow.providers.celery.executors.celery_executor.app", "worker", "--loglevel", "INFO"),
+    *("-E", "--hostname", "worker%i@%H", "--queues", "{queues}", "-O", "fair", "--concurrency", "{concurrency}"),
+)

@@ -39,7 +39,7 @@ test-quick: setup
 	$(PY) -m pytest -m "not live"
 
 ledger: services
-	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py
+	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py tests/live/test_api_server.py
 
 drills: services
 	AIRFLEET_DRILLS=all $(PY) -m pytest tests/live/test_drills.py

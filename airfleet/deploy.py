@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import findings, gates, history, records, release_stages, rollout, session
+from airfleet.api_guard import refuse_before_switch
 from airfleet.desired import Target, git_words
 from airfleet.errors import ChangesPending, FleetError, GateRefused, UsageError
 from airfleet.findings import short
@@ -79,6 +80,7 @@ class Deploy:
         self.first = next(iter(fleet.hosts.values()))
         self.found: list[findings.Finding] = []
         self.facts: Mapping[str, Facts] = {}
+        self.plans: list[Plan] = []
         self.before: dict[str, str] = {}
 
     def to_ref(self) -> None:
@@ -135,7 +137,7 @@ class Deploy:
             release=commit,
             requirements=str(resolved.get("requirements") or ""),
         )
-        plans = self._look(ahead or {})
+        plans = self.plans = self._look(ahead or {})
         name = f"{short(commit)} ({resolved['subject']})"
         if not any(plans):
             self.screen.say(
@@ -168,6 +170,7 @@ class Deploy:
         if gated and set(self.before.values()) != {self.target.release}:
             self.found += parsed(self.fleet, self.target, self._current(), self.screen)
             self._refuse()
+        refuse_before_switch(self.fleet, self.screen, self.plans)
         switch = Switch(self.fleet, self.screen, self.wish.max_wait_s)
         try:
             switch.to(self.target, restart)

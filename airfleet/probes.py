@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet.airflow_cfg import execution_api_url
 from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
 from airfleet.generations import generation_of
@@ -144,7 +145,12 @@ def _workers(known: Known, name: str) -> list[Probe]:
         "queues": list(host.celery.queues),
         "timeout_s": TIMEOUT_S,
     }
-    return [Probe(name, "probe_workers", "airflow-worker@1.service", words)]
+    found = [Probe(name, "probe_workers", "airflow-worker@1.service", words)]
+    if "execution_api_url" in generation_of(known.inventory.airflow.version).places:
+        # What the workers ran was Celery's own task: Airflow's tasks need the API server besides.
+        api = {"url": f"{execution_api_url(known.inventory, host)}health", "timeout_s": TIMEOUT_S}
+        found.append(Probe(name, "probe_api", "airflow-worker@1.service", api))
+    return found
 
 
 def _flower(known: Known, name: str) -> list[Probe]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airfleet.api_guard import refuse_long_outage
 from airfleet.generations import generation_of
 from airfleet.units import STOP_S
 from airfleet.workers import Wish, Workers
@@ -51,6 +52,7 @@ class Restarts:
         for name, made in changes.items():
             for unit in sorted(_stale(made) & pages):
                 self.fleet.check_lock()
+                refuse_long_outage(self.fleet, self.screen, name, "restart")
                 self.screen.step(name, ("restart", unit), "")
                 words: Words = {"unit": unit, "verb": "restart", "timeout_s": STOP_S, "page": url}
                 answer: Any = self.fleet.hosts[name].call("steer", words, _teller(self.screen, name, unit))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import probes, session
+from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
 from airfleet.units import REDIS_UNIT, STOP_S
@@ -106,6 +107,8 @@ class _Run:
         if step.service.instances:
             self._workers(step)
             return
+        if step.service.listens and self.verb != "start" and not self.wish.allow_gap:
+            refuse_long_outage(self.fleet, self.screen, step.host, self.verb)
         self.screen.step(step.host, (self.verb, step.service.name), "")
         words = {"unit": step.unit, "verb": self.verb, "timeout_s": STOP_S, "page": self._page(step)}
         host = self.fleet.hosts[step.host]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airfleet import airflow_cfg, layout
 from airfleet.generations import PRIVILEGED_PORTS, Service, generation_of
+from airfleet.patience import DEFAULTS
 from airfleet.redis_conf import render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
 from airfleet.templates import fill
@@ -161,8 +162,15 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         stop_timeout_s=stop_timeout_s(service, host),
         drains=service.drains,
         supervises=service.supervises,
+        leave=_patience(where.config) if service.drains and generation_of(inventory.airflow.version).patience else "",
         privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
     )
+
+
+def _patience(config: str) -> str:
+    """Return the command that leaves, beside the stamp, what a worker reads of its patience with the API server."""
+    script = f'umask 077; grep -E "^({"|".join(DEFAULTS)}) = " < "$$1" > /run/%N/patience || :'
+    return f"/bin/sh -c '{script}' patience {systemd_word(config)}"
 
 
 def stamp_words(paths: Iterable[str], *, runtime: str) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 
-from airfleet.agent import files, inside, run, units
+from airfleet.agent import files, inside, kept, run, units
 
 PATH = "/var/lib/airfleet/maintenance.json"
 MODE, FOLDER_MODE = "0640", "0750"
@@ -52,7 +51,7 @@ def maintenance_begin(words, tell):
     if before:
         added = sorted({*before["dags"], *record["dags"]})
         record = {**before, "dags": added, "workers": _merged(record["workers"], before["workers"])}
-    _write(path, record)
+    kept.write(path, record)
     asked = {"ids": record["dags"], "who": record["who"], "reason": record["reason"], "id": record["id"]}
     return {"record": record, "paused": _ask(words, "pause", asked, tell)["paused"]}
 
@@ -61,7 +60,7 @@ def maintenance_note(words, tell):
     """Change the `phase` of the record; return the record."""
     path = _path(words)
     record = {**_there(path, words["id"]), "phase": words["phase"]}
-    _write(path, record)
+    kept.write(path, record)
     return {"record": record}
 
 
@@ -121,17 +120,6 @@ def _read(path):
             return json.load(f)
         except ValueError as e:
             raise run.Refused(f"{path} is not a record of maintenance: {e}", remedy="look at what is in it") from e
-
-
-def _write(path, record):
-    me = pwd.getpwuid(os.geteuid()).pw_name
-    want = {"owner": me, "group": me}
-    folder = os.path.dirname(path)
-    seen, _ = files.look_directory(folder, {})
-    if seen is None:
-        files.make_directory(folder, seen, {**want, "mode": FOLDER_MODE}, {}, None)
-    text = json.dumps(record, sort_keys=True, indent=1) + "\n"
-    files.make_file(path, files.look_file(path, {})[0], {**want, "mode": MODE}, {"text": text}, None)
 
 
 def _ask(words, question, more, tell):

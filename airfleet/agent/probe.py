@@ -113,6 +113,19 @@ def probe_web(words, tell):
     return _until_well(check, words)
 
 
+def probe_api(words, tell):
+    """The API server answers where the tasks of this host look for it: {"url", "timeout_s"}."""
+
+    def check():
+        try:
+            status = web.status(words["url"])
+        except web.Wrong as e:
+            return {"ok": False, "says": f"tasks can't reach the API server at {words['url']}: {e}"}
+        return {"ok": status == 200, "says": f"tasks reach the API server ({words['url']} answers {status})"}
+
+    return _until_well(check, words)
+
+
 def probe_flower(words, tell):
     """Flower lets nobody in without its login, and in with it: {"url", "username", "password", "timeout_s"}."""
 

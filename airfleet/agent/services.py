@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from airfleet.agent import run, units, web
+from airfleet.agent import patience, run, units, web
 
 BACK_S = 180
 LOOK_S = 0.1
@@ -35,6 +35,8 @@ def steer(words, tell):
     else:
         active = "active"
     outage_s = page.back(tell) if page else None
+    if outage_s:
+        patience.remember(outage_s)
     return {
         "before": before["ActiveState"],
         "active": active,

@@ -140,6 +140,7 @@ AIRFLOW_2 = Generation(
         pause_events=("paused", "api.patch_dag", "ui.patch_dag", "cli_dag_pause", "cli_dag_unpause"),
     ),
     secrets=(),
+    patience=False,
     dagbag="airflow.models.dagbag",
     task_log="inside_tasklog",
     # Celery's transports and Sentry's client take any key of these sections.

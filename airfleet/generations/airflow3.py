@@ -124,7 +124,7 @@ AIRFLOW_3 = Generation(
         # A task that does not reach the API server is ended after three heartbeats, unless it is told to be patient.
         # All three are needed: with the first alone, a task did not outlive an outage of a minute.
         ("workers", "max_failed_heartbeats"): "60",
-        ("workers", "execution_api_retries"): "20",
+        ("workers", "execution_api_retries"): "40",
         ("workers", "execution_api_retry_wait_max"): "10",
         # A task's token is renewed in the last fifth of its life: with Airflow's 600 s an outage of two minutes could
         # outlast it.
@@ -155,6 +155,7 @@ AIRFLOW_3 = Generation(
         pause_events=("paused", "patch_dag", "cli_dag_pause", "cli_dag_unpause"),
     ),
     secrets=("jwt_secret",),
+    patience=True,
     dagbag="airflow.dag_processing.dagbag",
     task_log="inside_tasklog3",
     open_sections=AIRFLOW_2.open_sections,

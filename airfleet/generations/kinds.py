@@ -103,8 +103,9 @@ class Tables:
 class Generation:
     """One generation of Airflow.
 
-    `secrets` are the generated secrets that only it needs, `dagbag` the module of its parser, `task_log` the agent's
-    program that reads a task's log as this one does.
+    `secrets` are the generated secrets that only it needs; `patience` says that running tasks end when the web service
+    is away for long, and that workers leave what they have read about that (see airfleet.patience). `dagbag` is the
+    module of its parser, `task_log` the agent's program that reads a task's log as this one does.
     """
 
     major: int
@@ -116,6 +117,7 @@ class Generation:
     health: Health
     tables: Tables
     secrets: tuple[str, ...]
+    patience: bool
     dagbag: str
     task_log: str
     open_sections: frozenset[str]

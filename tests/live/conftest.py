@@ -32,6 +32,7 @@ ENV = "live"
 TWO, THREE = "2.11.2", "3.3.2"
 ASKED = os.environ.get("AIRFLEET_TEST_AIRFLOW", "")
 RUN_ON = {
+    "test_api_server": (THREE,),
     "test_bootstrap": (TWO, THREE),
     "test_deploy": (TWO, THREE),
     "test_drills": (TWO,),

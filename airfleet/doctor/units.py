@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import units_of
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, sign_of, span, told_by
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, service_of, shown, sign_of, span, told_by
 from airfleet.generations import generation_of
 from airfleet.units import REDIS_UNIT
 
@@ -20,6 +20,13 @@ AFTER_REDIS_S = 90
 YOUNG_S = 120
 RESTARTS = 3
 DOWN = ("inactive", "failed")
+# What follows from a service that is stopped.
+STOPPED = {
+    "scheduler": ("scheduler-hung", "dag-processor-down"),
+    "triggerer": ("triggerer-down",),
+    "worker": ("queue-without-consumer", "worker-wedged"),
+    "logs": ("log-unreachable",),
+}
 
 
 def _units(c: Checkup) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -71,8 +78,7 @@ def stopped(c: Checkup) -> Iterator[Finding]:
     for name, units in by_host.items():
         unit, seen = units[0]
         names = ", ".join(each for each, _ in units)
-        service = unit.removesuffix(".service").removeprefix("airflow-").partition("@")[0]
-        service = "redis" if unit == REDIS_UNIT else service
+        service = service_of(unit)
         facts = [Fact(f"systemctl status {each}", f"{s['active']} for {span(s['since_s'])}") for each, s in units]
         facts.append(Fact("its last run", f"ended with {seen['result']}, status {seen['status']}"))
         yield Finding(
@@ -84,10 +90,9 @@ def stopped(c: Checkup) -> Iterator[Finding]:
             _missed(service),
             f"fab start --service {service if len(units) == 1 else 'all'} --only {name}",
             host=name,
-            explains=frozenset(
-                {"queue-without-consumer", "scheduler-hung", "triggerer-down", "dag-processor-down", "worker-wedged"}
-            )
-            | (frozenset({"log-unreachable"}) if service == "logs" else frozenset()),
+            explains=frozenset(effect for each, _ in units for effect in STOPPED.get(service_of(each), ())),
+            about=frozenset(service_of(each) for each, _ in units),
+            since_s=max((s["since_s"] or 0.0 for _, s in units), default=None),
         )
 
 
@@ -119,13 +124,14 @@ def crash_loop(c: Checkup) -> Iterator[Finding]:
             "does not stay up" if looping else "was restarted again and again",
             tuple(facts),
             "what it does is not done",
-            f"fab logs --service {_service_of(unit)} --only {name} --since 15m",
+            f"fab logs --service {_instance_of(unit)} --only {name} --since 15m",
             host=name,
             explains=frozenset({"scheduler-hung", "triggerer-down", "queue-without-consumer", "service-stopped"}),
         )
 
 
-def _service_of(unit: str) -> str:
+def _instance_of(unit: str) -> str:
+    """Return a unit as `fab logs --service` takes it: a worker with its number."""
     return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-")
 
 

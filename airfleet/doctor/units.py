@@ -20,6 +20,7 @@ AFTER_REDIS_S = 90
 YOUNG_S = 120
 RESTARTS = 3
 DOWN = ("inactive", "failed")
+STOP_TIMED_OUT = "stop-sigterm"
 # What follows from a service that is stopped.
 STOPPED = {
     "scheduler": ("scheduler-hung", "dag-processor-down"),
@@ -221,25 +222,33 @@ def killed_tasks(c: Checkup) -> Iterator[Finding]:
         sign = sign_of(host, "killed-tasks")
         if not mode and not sign:
             continue
+        mended = sign is not None and not mode and _started_since(c, name, sign)
         facts = []
         if sign:
             facts.append(Fact(f"journal of {sign['unit']}, {span(sign['ago_s'])} ago", str(sign["last"])[:160]))
             facts.append(Fact("how often in the last hour", shown(sign["count"], "time")))
         facts += [Fact(f"systemctl show {unit}", f"KillMode={seen['kill_mode']}") for unit, seen in mode.items()]
+        if sign and mended:
+            facts.append(Fact(f"systemctl show {sign['unit']}", "KillMode=mixed, and started since"))
+        says = "were stopped with their tasks in the last hour"
         yield Finding(
             "restart-killed-tasks",
             Layer.UNITS,
             f"{name}: workers",
-            "were stopped with their tasks in the last hour"
-            if sign
-            else "would be killed with their tasks by a restart",
+            f"{says}{'; mended since' * mended}" if sign else "would be killed with their tasks by a restart",
             tuple(facts),
             "those tasks failed, or run again from the beginning" if sign else "none yet",
             "fab plan" if mode else "fab runbook restart-killed-tasks",
             host=name,
-            latent=not sign,
+            latent=not sign or mended,
             explains=frozenset({"unit-drift"}),
         )
+
+
+def _started_since(c: Checkup, name: str, sign: Mapping[str, Any]) -> bool:
+    """Tell whether a worker whose tasks were killed by a signal runs anew; too short a stop is not mended by that."""
+    started = c.unit(name, sign["unit"]).get("started_s")
+    return STOP_TIMED_OUT not in str(sign["last"]) and started is not None and started < sign["ago_s"]
 
 
 def lost_tasks(c: Checkup) -> Iterator[Finding]:

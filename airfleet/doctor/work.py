@@ -241,7 +241,7 @@ def lost_messages(c: Checkup) -> Iterator[Finding]:
                 Fact("unacked in Redis", f"{crew['unacked']}"),
             ),
             "Airflow queues them again after [scheduler] task_queued_timeout (10 min)",
-            "fab restart --service scheduler",
+            "fab runbook queue-db-disagree --run fix",
         )
 
 

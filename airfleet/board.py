@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import Checkup, expected_nodes, units_of
 from airfleet.doctor.finding import shown, span
+from airfleet.doctor.report import operation_json
 from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ def lines(c: Checkup, diagnosis: Diagnosis) -> list[str]:
 def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
     if on := c.maintenance:
         yield f"! maintenance is on, by {on['who']} since {on['since']}: {on['reason'] or 'no reason given'}"
+    if d.operation:
+        held = ", ".join(dict.fromkeys(finding.id for finding, _ in d.held))
+        yield f"{UNKNOWN if d.operation.stuck else '~'} {d.operation}" + ("; it holds back:" if held else "")
+        if held:
+            yield f"  {held}"
     if d.causes or d.crashed:
         effects = sum(map(len, d.effects.values()))
         yield f"{BAD} {shown(len(d.causes), 'cause')}, {shown(effects, 'effect')}   run: fab doctor"
@@ -40,7 +46,8 @@ def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
     elif d.unknown:
         yield f"{UNKNOWN} nothing wrong was seen, and not all could be looked at: {d.unknown[0]}"
     else:
-        yield f"{GOOD} well" + (f"; {len(d.latent)} latent: fab doctor" if d.latent else "")
+        well = "well" if not d.held else "well but for what is held back"
+        yield f"{GOOD} {well}" + (f"; {len(d.latent)} latent: fab doctor" if d.latent else "")
 
 
 def _work(c: Checkup) -> Iterator[str]:
@@ -200,6 +207,7 @@ def as_json(c: Checkup, d: Diagnosis) -> dict[str, Any]:
         "environment": c.inventory.environment,
         "well": not (d.causes or d.crashed),
         "causes": [{"id": each.id, "where": each.where, "says": each.says} for each in d.causes],
+        **operation_json(d),
         "unknown": list(d.unknown),
         "tasks": c.airflow.get("tasks"),
         "queued": c.airflow.get("queued"),

@@ -31,7 +31,8 @@ class Checkup:
 
     `hosts` holds the answers of `airfleet.agent.vitals`, `crew` that of `airfleet.agent.crew`, `unreachable` why a host
     could not be asked, `plans` what `fab plan` would change (only in a deep look), `clocks` each host's clock against
-    the operator's: (offset, uncertainty) in seconds.
+    the operator's: (offset, uncertainty) in seconds; `operation` who has the installation's lock, as the lock's host
+    tells it ({"who", "doing", "since", "age_s"}), None where nobody has.
     """
 
     inventory: Inventory
@@ -40,6 +41,7 @@ class Checkup:
     clocks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     crew: Mapping[str, Any] | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    operation: Mapping[str, Any] | None = None
 
     @property
     def airflow(self) -> Mapping[str, Any]:

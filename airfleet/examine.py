@@ -7,6 +7,7 @@ import secrets
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,12 +17,14 @@ from airfleet.desired import Target, database_host, stages_of
 from airfleet.doctor import report
 from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
 from airfleet.doctor.finding import shown
+from airfleet.doctor.operation import HELD_BACK
 from airfleet.errors import FleetError, NotHealthy
 from airfleet.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airfleet.doctor.finding import Check
     from airfleet.model import Facts, Key, Resource, Words
     from airfleet.plan import Plan
     from airfleet.remote import Host
@@ -66,14 +69,32 @@ class Examination:
 
         rollout.on_each(self.fleet.hosts, work, parallel=self.fleet.inventory.ssh.parallel)
         ordered = {name: hosts[name] for name in self.fleet.hosts if name in hosts}
-        return Checkup(self.fleet.inventory, ordered, unreachable, clocks)
+        lock_host = next(iter(self.fleet.everyone))
+        operation = hosts[lock_host].get("operation") if lock_host in hosts else self._holder()
+        return Checkup(self.fleet.inventory, ordered, unreachable, clocks, operation=operation)
 
     def whole(self, first: Checkup) -> Checkup:
         """Return the same with what the Celery workers tell, and in a deep look with what `fab plan` would change."""
         crew = self._crew.result()
         plans = self._plans.result() if self._plans else {}
         self._pool.shutdown()
-        return Checkup(first.inventory, first.hosts, first.unreachable, first.clocks, crew, plans)
+        return replace(first, crew=crew, plans=plans)
+
+    def judged(self, checkup: Checkup, checks: Sequence[Check] = CHECKS) -> tuple[Checkup, Diagnosis]:
+        """Return what the rules say; where somebody may have begun to work meanwhile, the lock is looked at again."""
+        diagnosis = diagnose(checkup, checks)
+        if checkup.operation is None and any(cause.id in HELD_BACK for cause in diagnosis.causes):
+            checkup = replace(checkup, operation=self._holder())
+            diagnosis = diagnose(checkup, checks)
+        return checkup, diagnosis
+
+    def _holder(self) -> Mapping[str, Any] | None:
+        """Return who has the installation's lock; None also where its host can't be asked."""
+        try:
+            answer: Any = next(iter(self.fleet.everyone.values())).call("holder", {})
+        except FleetError:
+            return None
+        return answer["held_by"]  # type: ignore[no-any-return]
 
     def _ask(self, host: Host) -> tuple[Mapping[str, Any], tuple[float, float] | None]:
         """Return a host's answer, and its clock against ours: (offset, how far off that may be), in seconds."""
@@ -149,8 +170,7 @@ def _show(fleet: Fleet, screen: Screen) -> Diagnosis:
     first = examination.first()
     took = f"{time.monotonic() - began:.1f} s"
     screen.board(_board(first, diagnose(first, QUICK), took), whole=False)
-    checkup = examination.whole(first)
-    diagnosis = diagnose(checkup, QUICK)
+    checkup, diagnosis = examination.judged(examination.whole(first), QUICK)
     took += f", with the workers {time.monotonic() - began:.1f} s"
     screen.board(_board(checkup, diagnosis, took), whole=True)
     return diagnosis
@@ -168,8 +188,8 @@ def status_json(env: str, *, only: str) -> str:
     with session.opened(env, doing="status", only=only) as fleet:
         fleet.connect()
         examination = Examination(fleet, deep=False)
-        checkup = examination.whole(examination.first())
-        return fleet.secrets.mask(json.dumps(board.as_json(checkup, diagnose(checkup, QUICK)), indent=1, default=str))
+        checkup, diagnosis = examination.judged(examination.whole(examination.first()), QUICK)
+        return fleet.secrets.mask(json.dumps(board.as_json(checkup, diagnosis), indent=1, default=str))
 
 
 def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen: Screen) -> None:
@@ -178,7 +198,7 @@ def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen:
     with session.opened(env, doing="doctor", only=only) as fleet:
         fleet.connect()
         examination = Examination(fleet, deep=True)
-        diagnosis = diagnose(examination.whole(examination.first()))
+        _, diagnosis = examination.judged(examination.whole(examination.first()))
         mask, took = fleet.secrets.mask, time.monotonic() - began
         if as_json:
             screen.say(mask(json.dumps(report.as_json(diagnosis), indent=1)))

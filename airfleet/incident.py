@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from airfleet import board, logs, records, session, task_log
 from airfleet.doctor import report
-from airfleet.doctor.diagnosis import diagnose
 from airfleet.errors import FleetError, UsageError
 from airfleet.examine import Examination
 from airfleet.plan import describe
@@ -74,8 +73,7 @@ def redacted(text: str, mask: Callable[[str], str]) -> str:
 
 def _seen(fleet: Fleet, missing: list[str]) -> Iterator[tuple[str, str]]:
     examination = Examination(fleet, deep=True)
-    checkup = examination.whole(examination.first())
-    diagnosis = diagnose(checkup)
+    checkup, diagnosis = examination.judged(examination.whole(examination.first()))
     missing += diagnosis.unknown
     yield "status.txt", "\n".join(board.lines(checkup, diagnosis)) + "\n"
     yield "doctor.txt", "\n".join(text for text, _ in report.lines(diagnosis, 0.0, verbose=True)) + "\n"

@@ -78,6 +78,11 @@ def since_of(text: str) -> str:
     return text
 
 
+def moment_of(at: int) -> str:
+    """Return a moment, in microseconds since the epoch, as journalctl takes it."""
+    return f"@{at // 10**6}.{at % 10**6:06d}"
+
+
 def check_pattern(text: str) -> str:
     """Return the pattern, or refuse what can't be one; it is the hosts' journalctl that searches for it."""
     try:

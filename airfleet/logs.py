@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from airfleet import session
 from airfleet.chronicle import Lines, Merge, json_line, make_entries, masked
-from airfleet.errors import FleetError, UsageError
-from airfleet.journals import NOTHING, check_pattern, since_of, units_of, zone_of
+from airfleet.errors import FleetError, HostUnreachable, UsageError
+from airfleet.journals import NOTHING, check_pattern, moment_of, since_of, units_of, zone_of
 from airfleet.rollout import together
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from airfleet.remote import Host
     from airfleet.session import Fleet
 
+    Told = tuple["_Reader", list[Entry] | str | None]  # entries, a word on the host itself, or its end
+
 PART = 500
+AGAIN_S = 5
 BEHIND = 100  # parts that may wait to be shown; more make the host wait
 
 
@@ -70,9 +73,12 @@ def show_logs(env: str, wish: Wish, form: Form) -> None:
             "grep": grep,
             "follow": wish.follow,
         }
-        inbox: queue.Queue[tuple[_Reader, list[Entry] | None]] = queue.Queue(BEHIND)
+        inbox: queue.Queue[Told] = queue.Queue(BEHIND)
+        over = threading.Event()
         gate = threading.Semaphore(fleet.inventory.ssh.parallel)
-        readers = [_Reader(fleet.hosts[name], {**words, "units": mine}, inbox, gate) for name, mine in units.items()]
+        readers = [
+            _Reader(fleet.hosts[name], {**words, "units": mine}, inbox, gate, over) for name, mine in units.items()
+        ]
         shown = _Shown(fleet, form, units)
         try:
             _show(readers, inbox, wish, shown)
@@ -80,14 +86,14 @@ def show_logs(env: str, wish: Wish, form: Form) -> None:
             if not wish.follow:
                 raise
             readers = [reader for reader in readers if reader.error]  # what ends from here on has been told to
+        finally:
+            over.set()
     if not shown.count and not any(reader.error for reader in readers) and not wish.follow:
         form.notice(f"no such lines since {wish.since} on {', '.join(units)}")
     _raise(readers)
 
 
-def _show(
-    readers: list[_Reader], inbox: queue.Queue[tuple[_Reader, list[Entry] | None]], wish: Wish, shown: _Shown
-) -> None:
+def _show(readers: list[_Reader], inbox: queue.Queue[Told], wish: Wish, shown: _Shown) -> None:
     past = heapq.merge(*(reader.past() for reader in readers), key=lambda entry: entry.at)
     if wish.lines:
         shown(deque(past, maxlen=wish.lines))
@@ -99,7 +105,9 @@ def _show(
     while left:
         with suppress(queue.Empty):
             reader, entries = inbox.get(timeout=merge.due(time.monotonic()))
-            if entries is None:
+            if isinstance(entries, str):
+                shown.notice(entries)
+            elif entries is None:
                 left.remove(reader)
                 merge.end(reader.host.name)
                 if wish.follow and left:
@@ -110,14 +118,18 @@ def _show(
 
 
 class _Reader:
-    """Reads a host's journal in a thread of its own: what is there already, then what follows into the common inbox."""
+    """Reads a host's journal in a thread of its own: what is there already, then what follows into the common inbox.
+
+    A host that is lost while it is followed is asked again until it answers, and its journal goes on from where it was.
+    """
 
     def __init__(
         self,
         host: Host,
         words: Words,
-        inbox: queue.Queue[tuple[_Reader, list[Entry] | None]],
+        inbox: queue.Queue[Told],
         gate: threading.Semaphore,
+        over: threading.Event,
     ) -> None:
         self.host = host
         self.error: Exception | None = None
@@ -125,7 +137,9 @@ class _Reader:
         self._past: queue.Queue[list[Entry] | None] = queue.Queue(BEHIND)
         self._inbox = inbox
         self._gate = gate
-        self._live = False
+        self._over = over
+        self._live = self._replayed = False
+        self._newest: list[Entry] = []  # all of the same moment
         threading.Thread(target=self._read, daemon=True).start()
 
     def past(self) -> Iterator[Entry]:
@@ -135,21 +149,52 @@ class _Reader:
 
     def _read(self) -> None:
         try:
-            with self._gate:
-                self.host.open()
-            self.host.stream("logs", self._words, self._take)
+            while (lost := self._stream()) and not self._over.is_set():
+                self._inbox.put((self, f"{lost.place}: {lost.problem}; asked again every {AGAIN_S} s"))
+                self._wait_for_it()
         except Exception as e:  # noqa: BLE001  # raised where all readers have ended
             self.error = e
         if not self._live:
             self._past.put(None)
         self._inbox.put((self, None))
 
+    def _stream(self) -> HostUnreachable | None:
+        """Read to the end, or until the host is lost whose journal was followed already: then return why."""
+        try:
+            with self._gate:
+                self.host.open()
+            self.host.stream("logs", self._words, self._take)
+        except HostUnreachable as e:
+            if not (self._live and self._words["follow"]):
+                raise
+            return e
+        return None
+
+    def _wait_for_it(self) -> None:
+        """Wait until a lost host can be asked again: for what came since the newest entry that it told."""
+        while not self._over.wait(AGAIN_S):
+            self.host.close()
+            with suppress(HostUnreachable), self._gate:
+                self.host.open()
+                break
+        if self._newest:
+            self._words = {**self._words, "since": moment_of(self._newest[0].at), "lines": 0}
+        self._replayed = True
+        self._inbox.put((self, f"{self.host.name}: is there again; its journal goes on from where it was"))
+
     def _take(self, part: Words) -> None:
         if "live" in part:
-            self._live = True
-            self._past.put(None)
+            self._replayed = False
+            if not self._live:
+                self._live = True
+                self._past.put(None)
             return
         entries = make_entries(self.host.name, part)
+        if self._replayed:
+            entries = [entry for entry in entries if entry not in self._newest]
+        if not entries:
+            return
+        self._newest = [entry for entry in (*self._newest, *entries) if entry.at == entries[-1].at]
         if self._live:
             self._inbox.put((self, entries))
         else:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ALL, GATE, FAILURE = "all", "gate", "failure"
 RESULTS = {"refused": GATE, "stopped": FAILURE, "put back": FAILURE}
+# Commands that `on` names together.
+GROUPS = {
+    **dict.fromkeys(("restart-workers", "scale-workers", "drain-workers", "resume-workers"), "workers"),
+    **dict.fromkeys(("start", "stop", "restart"), "services"),
+}
 LONGEST = 4000
 
 
@@ -42,6 +47,7 @@ def event_of(environment: str, entry: Words, mask: Callable[[str], str]) -> Word
         "before": text("before"),
         "reason": text("reason"),
         "user": text("user"),
+        "service": text("service"),
         "hosts": {name: mask(str(became)) for name, became in hosts.items()} if isinstance(hosts, dict) else {},
     }
     return event | {"text": line_of(event)}
@@ -55,7 +61,7 @@ def line_of(event: Mapping[str, object]) -> str:
         word
         for word in (
             str(event["event"]),
-            str(event["user"] or ""),
+            str(event["service"] or event["user"] or ""),
             "" if ref.startswith(commit or " ") else ref,
             commit,
         )
@@ -68,7 +74,8 @@ def line_of(event: Mapping[str, object]) -> str:
 
 def wants(entry: Notify, event: Mapping[str, object]) -> bool:
     """Tell whether an entry of `notify` is for this event: by its command, or by what became of it."""
-    names = {ALL, str(event["event"]).partition(".")[0], RESULTS.get(str(event["result"]), "")}
+    command = str(event["event"])
+    names = {ALL, GROUPS.get(command, command.partition(".")[0]), RESULTS.get(str(event["result"]), "")}
     return bool(names & set(entry.on))
 
 

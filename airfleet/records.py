@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airfleet.model import Words
     from airfleet.remote import Host
     from airfleet.session import Fleet
+    from airfleet.worklist import Worklist
 
 ALL = 1_000_000
 INTERRUPTED = "interrupted"
@@ -38,7 +39,8 @@ def _print(text: str, _style: str) -> None:
 def recorded(fleet: Fleet, words: Words, say: Callable[[str, str], None] = _print) -> Iterator[None]:
     """Record on all hosts what became of the block, whatever that is; an entry without a `result` gets one.
 
-    Then those are told whom the inventory's `notify` names; `say` gets a line for each who could not be.
+    Once the lock has been given back those are told whom the inventory's `notify` names; `say` gets a line for each who
+    could not be.
     """
     began = time.monotonic()
     try:
@@ -60,7 +62,17 @@ def recorded(fleet: Fleet, words: Words, say: Callable[[str, str], None] = _prin
             with suppress(*([] if words["result"] == history.DONE else [FleetError])):
                 _write(fleet, words)
         finally:
-            notify.tell(fleet, words, say)
+            fleet.afterwards.append(lambda: notify.tell(fleet, words, say))
+
+
+@contextmanager
+def worked_off(fleet: Fleet, worklist: Worklist, words: Words, say: Callable[[str, str], None]) -> Iterator[None]:
+    """Hold the lock while a list is worked off, and record what became of each host's part of it."""
+    with fleet.locked(), recorded(fleet, words, say):
+        try:
+            yield
+        finally:
+            words["hosts"] = worklist.became()
 
 
 def _write(fleet: Fleet, words: Words) -> None:

@@ -181,6 +181,7 @@ class SshHost:
     def close(self) -> None:
         """End every conversation with the host: its agents end when their stdin does."""
         self._drop_lock()
+        self._failure = None
         if self._connection is not None:
             self._connection.close()
             self._connection = self._waiting = None

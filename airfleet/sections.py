@@ -259,10 +259,13 @@ class Notify(Section):
     webhook: Annotated[str, Field(pattern=patterns.WEBHOOK)] | None = Field(
         default=None, description="https address that the event is posted to; `secret`: the secret `webhook_url` is it"
     )
-    on: tuple[Literal["all", "deploy", "rollback", "bootstrap", "maintenance", "gate", "failure"], ...] = Field(
+    on: tuple[
+        Literal["all", "deploy", "rollback", "bootstrap", "maintenance", "workers", "services", "gate", "failure"], ...
+    ] = Field(
         default=("all",),
         min_length=1,
-        description="what is told: these commands; `gate`: refused by a check; `failure`: stopped or put back",
+        description="what is told: these commands (`workers`, `services`: what is done to them); `gate`: refused by a"
+        " check; `failure`: stopped or put back",
     )
     timeout_s: Annotated[int, Field(ge=1, le=300)] = Field(
         default=10, description="how long it may take; nothing waits longer, and nothing fails with it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import probes, session
+from airfleet import probes, records, session
 from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
@@ -46,8 +46,8 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
         steps = steps_of(fleet.inventory, tuple(fleet.hosts), verb, name)
         run = _Run(fleet, screen, wish, verb)
         run.refuse_to_end_tasks(steps)
-        with fleet.locked():
-            worklist = Worklist([str(step) for step in steps])
+        worklist = Worklist([str(step) for step in steps])
+        with records.worked_off(fleet, worklist, records.entry(verb, service=name), screen.say):
             for step in steps:
                 drained = step.service.instances and verb != "start"
                 with worklist.doing(str(step), COMES_BACK if drained else GOES_ON):

@@ -34,7 +34,10 @@ LOCK_POLL_S = 1
 
 @dataclass
 class Fleet:
-    """The hosts that one command works on, and all that it knows about them."""
+    """The hosts that one command works on, and all that it knows about them.
+
+    `afterwards` is what is left to do once the lock has been given back: nobody is to wait for it.
+    """
 
     inventory: Inventory
     hosts: Mapping[str, Host]
@@ -43,6 +46,7 @@ class Fleet:
     secrets_path: Path
     doing: str
     new_secrets: tuple[str, ...] = ()
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock_lost: threading.Event = field(default_factory=threading.Event)
 
@@ -112,6 +116,12 @@ class Fleet:
         for host in self.everyone.values():
             host.close()
 
+    def finish(self) -> None:
+        """End every connection, the lock's too; then do what was left for afterwards."""
+        self.close()
+        while self.afterwards:
+            self.afterwards.pop(0)()
+
 
 def _generated_for(inventory: Inventory) -> list[str]:
     """Return the names of the secrets that are made for it: those of other generations of Airflow are not."""
@@ -153,7 +163,7 @@ def opened(
     try:
         yield fleet
     finally:
-        fleet.close()
+        fleet.finish()
 
 
 def inventories_root() -> Path:

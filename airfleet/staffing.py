@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airfleet import session
+from airfleet import records, session
 from airfleet.errors import UsageError
 from airfleet.workers import Workers
 from airfleet.worklist import GOES_ON, LATER, Worklist
@@ -36,8 +36,8 @@ def scale_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wish,
         if dry_run or not (up or down):
             return
         workers.refuse_gaps(down)
-        with fleet.locked():
-            worklist = Worklist([worker.node for worker in (*up, *down)])
+        worklist = Worklist([worker.node for worker in (*up, *down)])
+        with records.worked_off(fleet, worklist, records.entry(fleet.doing, count=count), screen.say):
             for worker in up:
                 with worklist.doing(worker.node, GOES_ON):
                     workers.start(worker, enable=True)
@@ -92,8 +92,8 @@ def drain_workers(env: str, *, only: str, wish: Wish, screen: Screen) -> None:
     with session.opened(env, doing="drain-workers", only=only) as fleet:
         workers = Workers(fleet, screen, wish)
         workers.explain(workers.look(), "drain")
-        with fleet.locked():
-            worklist = Worklist(list(workers.hosts))
+        worklist = Worklist(list(workers.hosts))
+        with records.worked_off(fleet, worklist, records.entry(fleet.doing), screen.say):
             for name in workers.hosts:
                 with worklist.doing(name):
                     workers.drain(name)
@@ -105,8 +105,8 @@ def resume_workers(env: str, *, only: str, screen: Screen) -> None:
     with session.opened(env, doing="resume-workers", only=only) as fleet:
         workers = Workers(fleet, screen)
         workers.look()
-        with fleet.locked():
-            worklist = Worklist(list(workers.hosts))
+        worklist = Worklist(list(workers.hosts))
+        with records.worked_off(fleet, worklist, records.entry(fleet.doing), screen.say):
             for name in workers.hosts:
                 with worklist.doing(name):
                     workers.resume(name)

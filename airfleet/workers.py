@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airfleet import crew, rollout, session
+from airfleet import crew, records, rollout, session
 from airfleet.desired import dsn
 from airfleet.errors import GateRefused, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
@@ -215,17 +215,12 @@ def restart_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wis
             return
         workers.refuse_gaps(chosen)
         screen.say("  Ctrl-C is safe: a worker that is being drained then takes tasks again")
-        with fleet.locked():
-            roll(workers, chosen)
+        worklist = Worklist([worker.node for worker in chosen])
+        with records.worked_off(fleet, worklist, records.entry(fleet.doing), screen.say):
+            for worker in chosen:
+                with worklist.doing(worker.node):
+                    workers.restart(worker)
         screen.say(f"done: {len(chosen)} workers were restarted, each ran a task", "bold green")
-
-
-def roll(workers: Workers, chosen: Sequence[Worker]) -> None:
-    """Restart these workers one after the other; the lock is held."""
-    worklist = Worklist([worker.node for worker in chosen])
-    for worker in chosen:
-        with worklist.doing(worker.node):
-            workers.restart(worker)
 
 
 def _upto(workers: Workers, count: int) -> dict[str, int]:

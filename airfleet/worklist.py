@@ -43,6 +43,19 @@ class Worklist:
         self.done.append(name)
         self.now = ""
 
+    def became(self) -> dict[str, str]:
+        """Return what became of each host's part: {"af1": "worker1 done; worker2 untouched"}."""
+        found: dict[str, list[str]] = {}
+        for word, names in (
+            ("done", self.done),
+            ("in doubt", [self.now] if self.now else []),
+            ("untouched", self.todo),
+        ):
+            for name in names:
+                thing, host = _placed(name)
+                found.setdefault(host, []).append(f"{thing} {word}".strip())
+        return {host: "; ".join(words) for host, words in found.items()}
+
     def state(self, of_now: str = "") -> str:
         """Return the state of the world in one line; `of_now` says how the one that was worked on is."""
         parts = [
@@ -51,6 +64,15 @@ class Worklist:
             f"untouched: {', '.join(self.todo)}" if self.todo else "",
         ]
         return "; ".join(part for part in parts if part) + f" — {FROM_HERE}"
+
+
+def _placed(name: str) -> tuple[str, str]:
+    """Return what is worked on and its host: `worker1@af1`, `scheduler on af1`, or a host alone."""
+    for sign in ("@", " on "):
+        thing, found, host = name.rpartition(sign)
+        if found:
+            return thing, host
+    return "", name
 
 
 def _left_as(error: FleetError, lost: str) -> str:

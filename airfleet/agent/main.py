@@ -38,6 +38,7 @@ KINDS = {
 }
 CALLS = {
     "lock": "lock",
+    "holder": "lock",
     "resolve": "code",
     "catalogue": "venv",
     "probe_redis": "probe",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airfleet.doctor import dags, hosts, logs, settings, stores, units, work
 from airfleet.doctor.finding import CouldNotLook, Finding
+from airfleet.doctor.operation import Operation, make_operation
 from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Diagnosis:
     """What is wrong, and what was looked at and is not.
 
     `causes` are findings that nothing else explains, `effects` those that a cause explains, by its place in `causes`.
+    `held` are findings that the operation under way brings about by itself, each with why: no causes while it lasts.
     """
 
     causes: tuple[Finding, ...]
@@ -41,11 +43,13 @@ class Diagnosis:
     fine: tuple[str, ...]
     unknown: tuple[str, ...]
     crashed: tuple[str, ...] = field(default=())
+    operation: Operation | None = None
+    held: tuple[tuple[Finding, str], ...] = ()
 
     @property
     def well(self) -> bool:
         """Tell whether nothing at all was found, and everything could be looked at."""
-        return not (self.causes or self.latent or self.unknown or self.crashed)
+        return not (self.causes or self.latent or self.unknown or self.crashed or self.held)
 
 
 def diagnose(checkup: Checkup, checks: Sequence[Check] = CHECKS) -> Diagnosis:
@@ -73,12 +77,16 @@ def diagnose(checkup: Checkup, checks: Sequence[Check] = CHECKS) -> Diagnosis:
             found += mine
         if not mine:
             fine.append(check.title)
-    return _sorted(found, tuple(fine), tuple(dict.fromkeys(unknown)), tuple(crashed))
+    operation = make_operation(checkup.operation)
+    causes, effects, latent, held = _sorted(found, operation)
+    unlooked = tuple(dict.fromkeys(unknown))
+    return Diagnosis(causes, effects, latent, tuple(fine), unlooked, tuple(crashed), operation, held)
 
 
 def _sorted(
-    found: list[Finding], fine: tuple[str, ...], unknown: tuple[str, ...], crashed: tuple[str, ...]
-) -> Diagnosis:
+    found: list[Finding], operation: Operation | None
+) -> tuple[tuple[Finding, ...], dict[int, tuple[Finding, ...]], tuple[Finding, ...], tuple[tuple[Finding, str], ...]]:
+    """Return causes, effects, what is latent and what is held back, with the effects of that."""
     found = sorted(found, key=lambda each: (each.latent, each.layer))
     roots = [
         each
@@ -87,13 +95,18 @@ def _sorted(
             other is not each and not other.latent and other.covers(each) and not _both(other, each) for other in found
         )
     ]
-    causes = [each for each in roots if not each.latent]
+    held = [(each, why) for each in roots if operation and (why := operation.why(each))]
+    mine = [each for each, _ in held]
+    causes = [each for each in roots if not each.latent and each not in mine]
     effects = {
         number: tuple(each for each in found if each not in roots and cause.covers(each))
         for number, cause in enumerate(causes)
     }
-    latent = tuple(each for each in roots if each.latent)
-    return Diagnosis(tuple(causes), effects, latent, fine, unknown, crashed)
+    told = [*roots, *(each for some in effects.values() for each in some)]
+    for root in mine:
+        held += [(each, f"an effect of {root.id}") for each in found if each not in told and root.covers(each)]
+    latent = tuple(each for each in roots if each.latent and each not in mine)
+    return tuple(causes), effects, latent, tuple(dict(held).items())
 
 
 def _both(one: Finding, other: Finding) -> bool:

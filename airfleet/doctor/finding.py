@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from airfleet.units import REDIS_UNIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -41,7 +43,8 @@ class Finding:
     """One trouble: `id` is its runbook's name, `next` the one command to type now, `then` what proves that it helped.
 
     `latent` is what harms nobody yet. `explains` are the findings that are effects of this one, on `host` where it has
-    one, else anywhere.
+    one, else anywhere. `about` are the services that it is about, and `since_s` is how long it has been so, where that
+    is known: by these an operation under way is, or is not, what brings it about.
     """
 
     id: str
@@ -55,6 +58,8 @@ class Finding:
     host: str = ""
     latent: bool = False
     explains: frozenset[str] = frozenset()
+    about: frozenset[str] = frozenset()
+    since_s: float | None = None
 
     @property
     def kind(self) -> str:
@@ -98,6 +103,11 @@ def span(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def service_of(unit: str) -> str:
+    """Return the service that a unit is, without the number of an instance."""
+    return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-").partition("@")[0]
 
 
 def sign_of(host: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

@@ -18,6 +18,7 @@ def lines(d: Diagnosis, took_s: float, *, verbose: bool) -> Iterator[tuple[str, 
     """Yield each line with its style."""
     for number, cause in enumerate(d.causes):
         yield from _finding(cause, d.effects.get(number, ()), whole=True)
+    yield from _operation(d)
     for finding in d.latent:
         yield from _finding(finding, (), whole=verbose)
     for crash in d.crashed:
@@ -30,7 +31,26 @@ def lines(d: Diagnosis, took_s: float, *, verbose: bool) -> Iterator[tuple[str, 
         return
     yield f"Looked, fine: {', '.join(d.fine)}.", "dim"
     causes = f"{len(d.causes)} cause{'' if len(d.causes) == 1 else 's'}"
-    yield f"{causes}, {len(d.latent)} latent, {count} checks fine, in {took_s:.1f} s.", ""
+    held = f"{len(d.held)} held back, " if d.held else ""
+    yield f"{causes}, {held}{len(d.latent)} latent, {count} checks fine, in {took_s:.1f} s.", ""
+
+
+def _operation(d: Diagnosis) -> Iterator[tuple[str, str]]:
+    if d.held:
+        yield f"~ held back while {d.operation}:", "cyan"
+        for finding, why in d.held:
+            yield f"  {finding.id}: {finding.where} {finding.says} ({why})", "cyan"
+    elif d.operation:
+        yield f"~ {d.operation}", "yellow" if d.operation.stuck else "cyan"
+
+
+def operation_json(d: Diagnosis) -> dict[str, Any]:
+    """Return who is at work, and what that holds back, for a machine."""
+    of = d.operation
+    return {
+        "operation": of and {"doing": of.doing, "who": of.who, "since": of.since, "age_s": of.age_s, "stuck": of.stuck},
+        "held_back": [{"id": f.id, "where": f.where, "says": f.says, "why": why} for f, why in d.held],
+    }
 
 
 def _finding(f: Finding, effects: tuple[Finding, ...], *, whole: bool) -> Iterator[tuple[str, str]]:
@@ -55,6 +75,7 @@ def as_json(d: Diagnosis) -> dict[str, Any]:
             {**_plain(cause), "effects": [_plain(effect) for effect in d.effects.get(number, ())]}
             for number, cause in enumerate(d.causes)
         ],
+        **operation_json(d),
         "latent": [_plain(finding) for finding in d.latent],
         "fine": list(d.fine),
         "unknown": list(d.unknown),

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airfleet import versions
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, told_by
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, service_of, shown, told_by
+from airfleet.doctor.operation import SETTINGS
 from airfleet.layout import REDIS_DROP_IN, layout_of
 from airfleet.plan import describe
 
@@ -124,7 +125,15 @@ def drift(c: Checkup) -> Iterator[Finding]:
             then=f"fab bootstrap --only {name}, then fab doctor",
             host=name,
             latent=True,
+            about=_drift_about(changes, foreign, overrides),
         )
+
+
+def _drift_about(changes: list[Change], *settings: Mapping[str, Any]) -> frozenset[str]:
+    """Return the services whose process is stale; more than that is a matter of settings."""
+    units = {service_of(change.resource.key) for change in changes if change.resource.kind == "unit"}
+    only_units = all(change.resource.kind == "unit" for change in changes) and not any(settings)
+    return frozenset(units if only_units else {*units, SETTINGS})
 
 
 def _drift_says(changes: list[Change], foreign: Mapping[str, Any], ours: set[str]) -> str:

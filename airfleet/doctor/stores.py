@@ -62,6 +62,7 @@ def redis_down(c: Checkup) -> Iterator[Finding]:
         f"fab status --only {name}" if running else "fab start --service redis",
         then="fab doctor, then clear the tasks that failed meanwhile",
         explains=BROKER_EFFECTS,
+        since_s=None if running else unit.get("since_s"),
     )
 
 

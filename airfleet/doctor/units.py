@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from airfleet.checkup import units_of
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, sign_of, span, told_by
+from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, service_of, shown, sign_of, span, told_by
 from airfleet.generations import generation_of
 from airfleet.units import REDIS_UNIT
 
@@ -20,6 +20,14 @@ AFTER_REDIS_S = 90
 YOUNG_S = 120
 RESTARTS = 3
 DOWN = ("inactive", "failed")
+STOP_TIMED_OUT = "stop-sigterm"
+# What follows from a service that is stopped.
+STOPPED = {
+    "scheduler": ("scheduler-hung", "dag-processor-down"),
+    "triggerer": ("triggerer-down",),
+    "worker": ("queue-without-consumer", "worker-wedged"),
+    "logs": ("log-unreachable",),
+}
 
 
 def _units(c: Checkup) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -71,8 +79,7 @@ def stopped(c: Checkup) -> Iterator[Finding]:
     for name, units in by_host.items():
         unit, seen = units[0]
         names = ", ".join(each for each, _ in units)
-        service = unit.removesuffix(".service").removeprefix("airflow-").partition("@")[0]
-        service = "redis" if unit == REDIS_UNIT else service
+        service = service_of(unit)
         facts = [Fact(f"systemctl status {each}", f"{s['active']} for {span(s['since_s'])}") for each, s in units]
         facts.append(Fact("its last run", f"ended with {seen['result']}, status {seen['status']}"))
         yield Finding(
@@ -84,10 +91,9 @@ def stopped(c: Checkup) -> Iterator[Finding]:
             _missed(service),
             f"fab start --service {service if len(units) == 1 else 'all'} --only {name}",
             host=name,
-            explains=frozenset(
-                {"queue-without-consumer", "scheduler-hung", "triggerer-down", "dag-processor-down", "worker-wedged"}
-            )
-            | (frozenset({"log-unreachable"}) if service == "logs" else frozenset()),
+            explains=frozenset(effect for each, _ in units for effect in STOPPED.get(service_of(each), ())),
+            about=frozenset(service_of(each) for each, _ in units),
+            since_s=max((s["since_s"] or 0.0 for _, s in units), default=None),
         )
 
 
@@ -121,13 +127,14 @@ def crash_loop(c: Checkup) -> Iterator[Finding]:
             "does not stay up" if looping else "was restarted again and again",
             tuple(facts),
             "what it does is not done",
-            f"fab logs --service {_service_of(unit)} --only {name} --since 15m",
+            f"fab logs --service {_instance_of(unit)} --only {name} --since 15m",
             host=name,
             explains=frozenset({"scheduler-hung", "triggerer-down", "queue-without-consumer", "service-stopped"}),
         )
 
 
-def _service_of(unit: str) -> str:
+def _instance_of(unit: str) -> str:
+    """Return a unit as `fab logs --service` takes it: a worker with its number."""
     return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-")
 
 
@@ -217,25 +224,33 @@ def killed_tasks(c: Checkup) -> Iterator[Finding]:
         sign = sign_of(host, "killed-tasks")
         if not mode and not sign:
             continue
+        mended = sign is not None and not mode and _started_since(c, name, sign)
         facts = []
         if sign:
             facts.append(Fact(f"journal of {sign['unit']}, {span(sign['ago_s'])} ago", str(sign["last"])[:160]))
             facts.append(Fact("how often in the last hour", shown(sign["count"], "time")))
         facts += [Fact(f"systemctl show {unit}", f"KillMode={seen['kill_mode']}") for unit, seen in mode.items()]
+        if sign and mended:
+            facts.append(Fact(f"systemctl show {sign['unit']}", "KillMode=mixed, and started since"))
+        says = "were stopped with their tasks in the last hour"
         yield Finding(
             "restart-killed-tasks",
             Layer.UNITS,
             f"{name}: workers",
-            "were stopped with their tasks in the last hour"
-            if sign
-            else "would be killed with their tasks by a restart",
+            f"{says}{'; mended since' * mended}" if sign else "would be killed with their tasks by a restart",
             tuple(facts),
             "those tasks failed, or run again from the beginning" if sign else "none yet",
             "fab plan" if mode else "fab runbook restart-killed-tasks",
             host=name,
-            latent=not sign,
+            latent=not sign or mended,
             explains=frozenset({"unit-drift"}),
         )
+
+
+def _started_since(c: Checkup, name: str, sign: Mapping[str, Any]) -> bool:
+    """Tell whether a worker whose tasks were killed by a signal runs anew; too short a stop is not mended by that."""
+    started = c.unit(name, sign["unit"]).get("started_s")
+    return STOP_TIMED_OUT not in str(sign["last"]) and started is not None and started < sign["ago_s"]
 
 
 def lost_tasks(c: Checkup) -> Iterator[Finding]:

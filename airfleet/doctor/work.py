@@ -54,6 +54,7 @@ def beats(service: str, finding: str, impact: str) -> Check:
                 f"fab {'restart' if active else 'start'} --service {service} --only {name}",
                 host=name,
                 explains=frozenset({"dag-processor-down", "service-stopped", "queue-db-disagree"}),
+                since_s=age,
             )
 
     return Check(f"{service}'s heartbeat", rule, quick=True, service=service)
@@ -211,6 +212,7 @@ def unserved(c: Checkup) -> Iterator[Finding]:
             _served_again(known=known, drained=bool(drained), maintenance=bool(on)),
             latent=bool(on and drained),
             explains=frozenset({"queue-db-disagree", "unit-drift", "worker-drained"}),
+            since_s=waiting.get(queue, {}).get("oldest_s"),
         )
 
 
@@ -267,7 +269,7 @@ def lost_messages(c: Checkup) -> Iterator[Finding]:
                 Fact("unacked in Redis", f"{crew['unacked']}"),
             ),
             "Airflow queues them again after [scheduler] task_queued_timeout (10 min)",
-            "fab restart --service scheduler",
+            "fab runbook queue-db-disagree --run fix",
         )
 
 

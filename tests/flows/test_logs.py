@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
+from airfleet import logs
 from airfleet.airflow_command import run_airflow
-from airfleet.errors import HostUnreachable, RolloutStopped, UsageError
+from airfleet.errors import HostKeyRefused, HostUnreachable, RolloutStopped, UsageError
 from airfleet.logs import Form, Wish, show_logs
 from airfleet.shell import shell_command, written
 from airfleet.task_log import Wish as LogWish
@@ -34,6 +35,9 @@ class Crowd:
     def __init__(self):
         self.asked = {}
         self.parts = {}
+        self.later = {}  # what a host tells that is asked again
+        self.away = {}  # once lost, how often a host can't be opened; or what it then raises
+        self.lost = set()
         self.answers = {}
         self.opened = []
         self.written = []
@@ -60,14 +64,22 @@ class MemoryHost:
 
     def open(self):
         self.crowd.opened.append(self.name)
+        away = self.crowd.away.get(self.name) if self.name in self.crowd.lost else None
+        if isinstance(away, BaseException):
+            raise away
+        if away:
+            self.crowd.away[self.name] -= 1
+            raise HostUnreachable("no answer in time", place=self.name)
 
     def close(self):
         self.crowd.ended.set()
 
     def stream(self, name, words, take):
         self.crowd.asked[self.name] = {"op": name, **words}
-        for part in self.crowd.parts.get(self.name, ()):
+        again = self.name in self.crowd.lost
+        for part in self.crowd.later[self.name].pop(0) if again else self.crowd.parts.get(self.name, ()):
             if isinstance(part, BaseException):
+                self.crowd.lost.add(self.name)
                 raise part
             take(part) if isinstance(part, dict) else part()
         return self.crowd.answers.get(self.name, {})
@@ -85,6 +97,7 @@ def entries(*items, unit="airflow-worker@1.service"):
 
 
 LIVE = {"live": True}
+LOSS = HostUnreachable("the connection was lost", place="b")
 
 
 def messages(crowd):
@@ -198,22 +211,41 @@ def test_ctrl_c_is_how_following_ends(crowd):
     assert (crowd.ended.is_set(), crowd.notices) == (True, [])
 
 
-def test_a_host_that_is_lost_while_following_is_named_at_once(crowd):
-    """The others go on."""
-    gone = threading.Event()
+def test_a_host_that_is_lost_while_following_is_asked_again(crowd, monkeypatch):
+    """It is named at once, and when it is back; nothing is told twice, nothing is left out, the others go on."""
+    monkeypatch.setattr(logs, "AGAIN_S", 0.01)
+    back = threading.Event()
     crowd.parts = {
-        "a": [LIVE, gone.wait, entries((2, "a2"))],
-        "b": [LIVE, HostUnreachable("the connection was lost", place="b")],
+        "a": [LIVE, back.wait, entries((9_000_001, "a9"))],
+        "b": [entries((1_000_005, "b1")), LIVE, entries((2_000_005, "b2"), (2_000_005, "b2 too")), LOSS],
     }
+    crowd.later = {"b": [[entries((2_000_005, "b2"), (2_000_005, "b2 too"), (2_000_005, "b2 at last")), LIVE]]}
+    crowd.later["b"][0] += [entries((3_000_005, "b3")), back.set]
+    crowd.away = {"b": 2}
+    crowd.logs(only="a,b", follow=True, lines=50)
+    assert messages(crowd) == ["b1", "b2", "b2 too", "b2 at last", "b3", "a9"]
+    assert (crowd.asked["b"]["since"], crowd.asked["b"]["lines"]) == ("@2.000005", 0)
+    assert crowd.notices[:2] == [
+        "b: the connection was lost; asked again every 0.01 s",
+        "b: is there again; its journal goes on from where it was",
+    ]
+    assert crowd.opened.count("b") == 1 + 2 + 2  # at first, twice in vain, found again, asked again
 
-    def notice(text):
-        crowd.notices.append(text)
-        gone.set()
 
+def test_a_host_that_comes_back_with_another_key_is_given_up(crowd, monkeypatch):
+    """Whoever answers there is not the one that was lost."""
+    monkeypatch.setattr(logs, "AGAIN_S", 0.01)
+    crowd.parts = {"b": [LIVE, LOSS]}
+    crowd.away = {"b": HostKeyRefused("the host key is not the one that is trusted", place="b")}
+    with pytest.raises(HostKeyRefused):
+        crowd.logs(only="b", follow=True)
+
+
+def test_what_was_read_to_its_end_is_not_asked_again(crowd):
+    """Without --follow a loss is an error, as ever."""
+    crowd.parts = {"b": [entries((1, "b1")), LIVE, LOSS]}
     with pytest.raises(HostUnreachable):
-        show_logs("", Wish(only="a,b", follow=True), Form(crowd.write, notice))
-    assert messages(crowd) == ["a2"]
-    assert crowd.notices[0].startswith("b: the connection was lost")
+        crowd.logs(only="b")
 
 
 def test_a_bug_in_a_thread_is_no_silence(crowd):

@@ -87,9 +87,12 @@ class Rig:
         hosts = {"af1": self.make_host("af1")}
         fleet = Fleet(given, hosts, hosts, Secrets(self.secrets), self.folder / "secrets.yaml", "deploy")
         began = time.monotonic()
-        with records.recorded(fleet, records.entry("deploy", **entry), lambda text, _: self.said.append(text)):
-            if problem:
-                raise problem
+        try:
+            with records.recorded(fleet, records.entry("deploy", **entry), lambda text, _: self.said.append(text)):
+                if problem:
+                    raise problem
+        finally:
+            fleet.finish()
         return time.monotonic() - began
 
     @property
@@ -244,3 +247,18 @@ def test_a_history_that_could_not_be_written_is_told_all_the_same(rig, monkeypat
     with pytest.raises(GateRefused):
         rig.run(python(WRITE))
     assert rig.told["result"] == "done"
+
+
+def test_nobody_waits_for_the_lock_while_others_are_told(rig, monkeypatch):
+    """Whoever is told, however slowly, is told once every connection has been closed: the lock's too."""
+    hosts, make_host = [], rig.make_host
+
+    def made(name):
+        hosts.append(make_host(name))
+        return hosts[-1]
+
+    rig.make_host = made
+    seen = []
+    monkeypatch.setattr(records.notify, "tell", lambda *_: seen.append([host.closed for host in hosts]))
+    rig.run(python(WRITE))
+    assert seen == [[True]]

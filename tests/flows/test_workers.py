@@ -51,8 +51,15 @@ class Crowd:
 
     @property
     def calls(self):
-        """What was done on the hosts, without the looks."""
-        return [event for event in self.diary if event[1] != "workers_look"]
+        """What was done on the hosts, without the looks and what was noted down."""
+        return [event for event in self.diary if event[1] not in ("workers_look", "record")]
+
+    @property
+    def history(self):
+        """What the first host has noted down: (doing, what, result, hosts)."""
+        entries = [event[2] for event in self.diary if event[:2] == ("a", "record")]
+        what = ("service", "count")
+        return [(e["doing"], *(e[name] for name in what if name in e), e["result"], e["hosts"]) for e in entries]
 
     say = probed = lambda self, text, style="": self.said.append(text)
 
@@ -80,6 +87,9 @@ class MemoryHost:
             self.crowd.diary.append((self.name, name))
             there = {*range(1, words["instances"] + 1), *self.crowd.workers[self.name]}
             return {"workers": [self.crowd.seen(self.name, number) for number in sorted(there)]}
+        if name == "record":
+            self.crowd.diary.append((self.name, name, words["entry"]))
+            return {"added": True}
         self.crowd.diary.append((self.name, name, words["unit"] if name == "steer" else numbers[0]))
         answer = self.crowd.answers.get((self.name, name, numbers[0]), {})
         if isinstance(answer, BaseException):
@@ -270,3 +280,38 @@ def test_a_service_that_is_unknown_is_told_the_known_ones(crowd):
         steer_service("", verb="stop", name="webservr", only="", wish=Wish(), screen=crowd)
     assert "webserver" in e.value.remedy
     assert crowd.diary == []
+
+
+def test_what_is_done_to_workers_and_services_is_in_the_history(crowd):
+    """Who did what, and what became of each host: on every host, also on those that it was not about."""
+    restart(crowd, only="a")
+    scale_workers("", count=2, only="b", dry_run=False, wish=Wish(), screen=crowd)
+    drain_workers("", only="a", wish=Wish(), screen=crowd)
+    resume_workers("", only="a", screen=crowd)
+    steer_service("", verb="stop", name="triggerer", only="", wish=Wish(), screen=crowd)
+    assert crowd.history == [
+        ("restart-workers", "done", {"a": "worker1 done; worker2 done"}),
+        ("scale-workers", 2, "done", {"b": "worker3 done"}),
+        ("drain-workers", "done", {"a": "done"}),
+        ("resume-workers", "done", {"a": "done"}),
+        ("stop", "triggerer", "done", {"c": "triggerer done"}),
+    ]
+    assert sorted(event[0] for event in crowd.diary if event[1] == "record") == sorted("abc" * 5)
+
+
+def test_a_restart_that_stops_says_in_the_history_how_far_it_came(crowd):
+    """The worker that holds out, and those behind it."""
+    crowd.answers["a", "restart_drained", 2] = {"outcome": "held", "holding": [TASK], "waited_s": 10.0}
+    with pytest.raises(RolloutStopped):
+        restart(crowd)
+    untouched = "worker1 untouched; worker2 untouched; worker3 untouched"
+    assert crowd.history == [("restart-workers", "stopped", {"a": "worker1 done; worker2 in doubt", "b": untouched})]
+
+
+def test_what_changes_nothing_is_not_in_the_history(crowd):
+    """A dry run, and what was refused before the lock was taken."""
+    restart(crowd, dry_run=True)
+    crowd.workers["b"][2] = {"gaps": [{"queue": "gpu", "waiting": 4, "running": 1}]}
+    with pytest.raises(GateRefused):
+        restart(crowd)
+    assert crowd.history == []

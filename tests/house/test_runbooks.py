@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from airfleet import runbooks
-from airfleet.runbook import problems
+from airfleet.runbook import FENCE, problems
 
 ROOT = Path(__file__).parents[2]
 PATHS = [path for path in sorted(runbooks.FOLDER.glob("*.md")) if path.name != runbooks.INDEX]
@@ -26,6 +28,47 @@ def commands():
 def test_a_runbook_is_whole(path):
     """Its sections, its fences, its commands: what cannot be run is found before the night in which it is needed."""
     assert [] == problems(runbooks.find(path.stem), path.name, commands())
+
+
+def typed(text):
+    """Yield each command of ours in a text: those in fences, and those within a line that are whole."""
+    for language, _, body in FENCE.findall(text):
+        if language == "fab":
+            yield from (line for line in body.splitlines() if line.strip())
+    yield from re.findall(r"`(fab [^`…]+)`", FENCE.sub("", text))
+
+
+@pytest.fixture(scope="module")
+def options():
+    """Return {command: its options}."""
+    sys.path.insert(0, str(ROOT))
+    import fabfile
+
+    return {
+        name.replace("_", "-"): {
+            f"--{each.replace('_', '-')}" for arg in fabfile.namespace[name].get_arguments() for each in arg.names
+        }
+        for name in fabfile.namespace.task_names
+    }
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_command_of_ours_is_one_that_can_be_typed(path, options):
+    """Its name and its options are known; that holds for those in the text as well as in the fences."""
+    for command in typed(path.read_text()):
+        name, *words = shlex.split(command)[1:]
+        assert name in options, command
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options[name], command
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_shell_fence_can_be_parsed(path):
+    """By the shell that runs it, in the fence's own words; also those that are only to be read."""
+    for language, tags, body in FENCE.findall(path.read_text()):
+        if language == "sh":
+            done = subprocess.run(["sh", "-n"], input=body, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, ""), f"{tags}: {body}"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

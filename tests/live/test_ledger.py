@@ -16,6 +16,7 @@ from tests.live.conftest import wait_for
 from tests.live.ledger import note, page
 from tests.live.ledger.book import Book
 from tests.live.ledger.load import DAG, TASKS, Capacity, Load
+from tests.live.ledger.patrol import Patrol
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
 
@@ -73,10 +74,14 @@ def case(first, team):
 
 
 def test_restarts_deploys_and_a_rollback_lose_nothing(case):
-    """0 lost, 0 twice, 0 failed, `unacked` empty, no unit killed by systemd, never more than one worker away."""
+    """0 lost, 0 twice, 0 failed, `unacked` empty, no unit killed by systemd, never more than one worker away.
+
+    And no false alarm: neither the doctor nor the status names a cause all the while.
+    """
     began = time.time()
     steps = []
-    with case.load() as load, Capacity(case.installation, NODES) as capacity:
+    machines = case.installation
+    with case.load() as load, Capacity(machines, NODES) as capacity, Patrol(machines) as patrol:
         wait_for(lambda: case.book.begun() >= SLOTS, "a task in every slot", 120)
         for position, command in enumerate(STEPS):
             if command == "deploy":
@@ -87,9 +92,10 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     verdict = case.book.verdict(load.runs, TASKS, SLOTS)
     killed = sum(text.count(TIMED_OUT) for text in case.journal(began).values())
     unacked = case.unacked()
-    print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
+    print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), patrol.runs, patrol.held, sep="\n")
     if FULL:
         figures = {"longest_s": LONGEST_S, "airflow": case.installation.airflow}
+        figures |= {"looks": patrol.runs.total()}
         figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict
@@ -98,6 +104,9 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     assert unacked == 0
     assert capacity.lowest() >= len(NODES) - 1
     assert len(capacity.samples) > 20
+    assert patrol.alarms == []
+    assert set(STEPS) <= patrol.runs.keys()
+    assert patrol.runs.total() >= 10 * len(STEPS)
 
 
 def _step(case, command):

@@ -96,6 +96,7 @@ def checkup(case):
         clocks={name: tuple(clock) for name, clock in facts["clocks"].items() if name not in away},
         crew=facts["crew"],
         plans=plans,
+        operation=case.get("operation"),
     )
 
 
@@ -106,6 +107,7 @@ def test_the_doctor_names_the_cause_and_only_it(case):
     assert found.crashed == ()
     assert [each.id for each in found.causes] == case.get("causes", [])
     assert [each.id for each in found.latent] == case.get("latent", [])
+    assert [each.id for each, _ in found.held] == case.get("held", [])
     assert {each.id for effects in found.effects.values() for each in effects} == set(case.get("effects", []))
     assert [each.kind for each in found.causes] == ["cause"] * len(found.causes)
     assert bool(found.unknown) == case.get("unknown", False)
@@ -119,12 +121,14 @@ def test_the_doctor_names_the_cause_and_only_it(case):
 def test_status_shows_it_on_one_screen(case):
     """Twenty-four lines of a hundred letters at most; what is wrong is marked, what is not known is a question mark."""
     c = checkup(case)
-    lines = board.lines(c, diagnose(c))
+    found = diagnose(c)
+    lines = board.lines(c, found)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 100
     if case.get("causes"):
-        assert lines[0].startswith("✗")
-    json.dumps(board.as_json(c, diagnose(c)))
+        assert next(line for line in lines if line[:1] not in "~? ").startswith("✗")
+    assert board.as_json(c, found)["well"] is not bool(case.get("causes"))
+    json.dumps(board.as_json(c, found))
 
 
 def test_every_rule_has_a_case():

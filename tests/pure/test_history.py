@@ -63,3 +63,12 @@ def test_a_maintenance_is_told_with_its_reason():
     """Whoever looks later reads why."""
     words = {"doing": "maintenance.on", "result": "done", "who": "ann@desk", "began": "now", "seconds": 2.0}
     assert line_of({**words, "reason": "disk swap"}) == "now  ann@desk  maintenance.on disk swap; done in 2.0 s"
+
+
+def test_a_restart_is_told_with_its_service_and_what_became_of_each_host():
+    """Also how many workers there were to be."""
+    words = {"result": "done", "who": "ann@desk", "began": "now", "seconds": 2.0, "hosts": {"af1": "worker1 done"}}
+    assert line_of({**words, "doing": "stop", "service": "worker"}) == (
+        "now  ann@desk  stop worker; done in 2.0 s; af1 worker1 done"
+    )
+    assert "scale-workers 3;" in line_of({**words, "doing": "scale-workers", "count": 3})

@@ -47,6 +47,7 @@ def test_an_event_is_what_the_history_has_without_secrets():
         "before": "a" * 40,
         "reason": None,
         "user": None,
+        "service": None,
         "hosts": {"af1": "aaaa", "af2": "had <secret>"},
         "text": "production: deploy bbbbbbbbbbbb by ann@desk: put back in 41.5 s; mend the loader;"
         " af1: worker1@af1: not well: redis://:<secret>@af1",
@@ -69,6 +70,8 @@ def test_a_maintenance_has_its_reason_and_no_commit():
     assert told["text"] == "staging: maintenance.on by ann@desk: done in 41.5 s; kernel"
     told = event_of("staging", {**bare, "doing": "users.delete", "result": "done", "user": "eve", "role": "Op"}, str)
     assert told["text"] == "staging: users.delete eve by ann@desk: done in 41.5 s"
+    told = event_of("staging", {**bare, "doing": "stop", "result": "done", "service": "worker"}, str)
+    assert told["text"] == "staging: stop worker by ann@desk: done in 41.5 s"
 
 
 def test_a_ref_that_is_the_commit_is_said_once():
@@ -86,6 +89,9 @@ def test_a_ref_that_is_the_commit_is_said_once():
         (["deploy"], "deploy", "refused", True),
         (["deploy"], "rollback", "done", False),
         (["maintenance"], "maintenance.off", "done", True),
+        (["workers"], "drain-workers", "done", True),
+        (["services"], "stop", "done", True),
+        (["services"], "restart-workers", "done", False),
         (["gate"], "deploy", "refused", True),
         (["gate"], "deploy", "stopped", False),
         (["failure"], "bootstrap", "stopped", True),

@@ -53,6 +53,8 @@ def write(steps, verdict, figures, note):
         f"| units that systemd had to kill | {figures['killed']} | – |",
         f"| fewest workers that took tasks at one time, of {figures['workers']} | {figures['lowest']} | – |",
         "",
+        f"`fab doctor` and `fab status` were asked {figures['looks']} times meanwhile and named no cause.",
+        "",
         f"Workers were asked {figures['samples']} times which queues they consume. The tasks' own sleep took"
         f" {verdict.busy:.0%} of",
         "all slots' time; the rest is Airflow's starting and ending of them, on these few cores.",

@@ -73,6 +73,13 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                 }
 
 
+def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = MAX_WAIT_S) -> None:
+    """Bring every host to the inventory of a session, whatever Airflow is there; the lock is held by the caller."""
+    run = _Run(fleet, screen, max_wait_s, upgrading=True)
+    run.look()
+    run.apply()
+
+
 def look(target: Target, hosts: Iterable[str], ask: Ask) -> tuple[Target, dict[str, Facts]]:
     """Return what is on each host, and the target with the release that is there; `ask` goes to the hosts.
 
@@ -90,8 +97,9 @@ def look(target: Target, hosts: Iterable[str], ask: Ask) -> tuple[Target, dict[s
 class _Run:
     """One run: what is known grows as it goes (the release, the first user's password)."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int, *, upgrading: bool = False) -> None:
         self.fleet = fleet
+        self.upgrading = upgrading
         self.screen = screen
         self.restarts = Restarts(fleet, screen, max_wait_s)
         self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
@@ -108,6 +116,7 @@ class _Run:
         self.target, self.facts = look(self.target, self.fleet.hosts, self.fleet.look)
         self.asked = sum(len(fact.seen) for fact in self.facts.values())
         self._guard_secrets(self.facts)
+        self._guard_version(self.facts)
         return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]
 
     def apply(self) -> None:
@@ -179,6 +188,21 @@ class _Run:
             )
             requirements = str(found.get("requirements") or "")
             self.target = replace(self.target, release=str(found["commit"]), requirements=requirements, late=True)
+
+    def _guard_version(self, facts: Mapping[str, Facts]) -> None:
+        """Refuse to make another Airflow of a running one in passing: that takes a backup, and a database at rest."""
+        wanted = self.fleet.inventory.airflow.version
+        for name, fact in facts.items():
+            if ("schema", "metadata") not in fact.seen or self.upgrading:
+                continue
+            there = str(fact["schema", "metadata"].detail.get("airflow") or wanted)
+            if there != wanted:
+                raise GateRefused(
+                    f"{name} has Airflow {there}, the inventory says {wanted}",
+                    place="airflow.version",
+                    remedy=f"write {there} there, then: fab upgrade --to {wanted} --rehearse",
+                    state="nothing was changed",
+                )
 
     def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""

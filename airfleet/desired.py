@@ -188,6 +188,7 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
     return [
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
+        units.no_leftovers(inventory),
         *units.unit_files(inventory, host),
         _venv_link(target),
     ]

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airfleet import airflow_cfg, layout
-from airfleet.generations import PRIVILEGED_PORTS, Service, generation_of
+from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
 from airfleet.redis_conf import render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
@@ -119,6 +119,13 @@ def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
         for service in services
         if service.instances
     ]
+
+
+def no_leftovers(inventory: Inventory) -> Made:
+    """Return that no unit is there of a service that another generation of Airflow has in this one's place."""
+    own = {service.unit_file for service in generation_of(inventory.airflow.version).services}
+    others = {service.unit_file for each in GENERATIONS for service in each.services} - own
+    return Made("leftovers", layout.UNITS, {}, ask={"files": sorted(others)}, means={"stop_timeout_s": STOP_S})
 
 
 def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:

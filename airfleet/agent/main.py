@@ -25,6 +25,7 @@ KINDS = {
     "packages": "packages",
     "unit": "units",
     "instances": "units",
+    "leftovers": "leftovers",
     "disk": "system",
     "pyenv": "python",
     "python": "python",

@@ -18,6 +18,7 @@ from airfleet.sections import (
     Address,
     Admin,
     Airflow,
+    Backup,
     Celery,
     Dags,
     Database,
@@ -37,6 +38,7 @@ __all__ = [
     "SUPPORTED_VERSIONS",
     "Admin",
     "Airflow",
+    "Backup",
     "Celery",
     "Dags",
     "Database",
@@ -115,6 +117,7 @@ class Inventory(Section):
     flower: Flower = Field(default_factory=Flower)
     logging: Logging = Field(default_factory=Logging)
     dags: Dags
+    backup: Backup = Field(default_factory=Backup)
     admin: Admin = Field(default_factory=Admin)
     notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")

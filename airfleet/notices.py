@@ -42,6 +42,7 @@ def event_of(environment: str, entry: Words, mask: Callable[[str], str]) -> Word
         "before": text("before"),
         "reason": text("reason"),
         "user": text("user"),
+        "backup": text("backup"),
         "hosts": {name: mask(str(became)) for name, became in hosts.items()} if isinstance(hosts, dict) else {},
     }
     return event | {"text": line_of(event)}
@@ -55,7 +56,7 @@ def line_of(event: Mapping[str, object]) -> str:
         word
         for word in (
             str(event["event"]),
-            str(event["user"] or ""),
+            str(event["user"] or event["backup"] or ""),
             "" if ref.startswith(commit or " ") else ref,
             commit,
         )

@@ -47,6 +47,7 @@ def test_an_event_is_what_the_history_has_without_secrets():
         "before": "a" * 40,
         "reason": None,
         "user": None,
+        "backup": None,
         "hosts": {"af1": "aaaa", "af2": "had <secret>"},
         "text": "production: deploy bbbbbbbbbbbb by ann@desk: put back in 41.5 s; mend the loader;"
         " af1: worker1@af1: not well: redis://:<secret>@af1",

@@ -5,6 +5,7 @@ from invoke import Collection
 
 from tasks import (
     airflow,
+    backup,
     bootstrap,
     commands,
     deploy,
@@ -45,6 +46,7 @@ namespace.add_task(logs.logs)
 namespace.add_task(logs.task_log)
 namespace.add_task(airflow.airflow)
 namespace.add_task(airflow.shell)
+namespace.add_collection(Collection.from_module(backup))
 namespace.add_collection(Collection.from_module(inventory))
 namespace.add_collection(Collection.from_module(maintenance))
 namespace.add_collection(Collection.from_module(sandbox))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import paramiko
 
 PING_S = 10
+MOST = 32 * 1024  # bytes of one packet
 
 
 def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
@@ -41,6 +43,25 @@ def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
         over.set()
     if rest:
         raise EOFError("in the middle of an answer")
+
+
+def feed(channel: paramiko.Channel, chunks: Iterable[bytes]) -> None:
+    """Send what an agent takes in: frames of base64, each with a full stop behind it; an empty one is the end.
+
+    So a line break of ours may come in between anywhere. An agent that is busy with its disk is waited for; one that
+    has ended says why in its answer, and a connection that is lost is noticed where that is read.
+    """
+    with suppress(OSError):
+        for chunk in chunks:
+            _send(channel, base64.b64encode(chunk) + b".")
+        _send(channel, b".")
+
+
+def _send(channel: paramiko.Channel, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        with suppress(TimeoutError):
+            view = view[channel.send(bytes(view[:MOST])) :]
 
 
 def _ping(channel: paramiko.Channel, over: threading.Event) -> None:

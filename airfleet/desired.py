@@ -27,6 +27,7 @@ NO_END = "9999"
 SYSTEM_PYTHON = "/usr/bin/python3"
 UNKNOWN_COMMIT = "the newest of its branch"
 BASE_PACKAGES = ("ca-certificates", "curl", "git", "openssh-client", "openssl", "python3-venv")
+BACKUP_PACKAGE = "postgresql-client"  # nobody wants to find it missing on the day of the restore
 BUILD_PACKAGES = (
     *("build-essential", "libbz2-dev", "libffi-dev", "liblzma-dev", "libncurses-dev", "libreadline-dev"),
     *("libsqlite3-dev", "libssl-dev", "xz-utils", "zlib1g-dev"),
@@ -117,6 +118,8 @@ def _system(target: Target, host: Host) -> Sequence[Resource]:
         names += BUILD_PACKAGES
     if "redis" in host.roles:
         names += ("redis-server",)
+    if host.name == database_host(target.inventory):
+        names += (BACKUP_PACKAGE,)
     room: Words = {"free_mb": NEEDED_MB, "unless": f"{layout.versions}/{venv_target(target.venv_digest)}"}
     return [
         Made("disk", layout.account_home, {"room": "enough"}, ask=room, means=room),

@@ -1,8 +1,8 @@
 """What was done to an installation: an entry for each run, and what follows from them. Pure.
 
 An entry is a flat dict of plain values, kept as a line of JSON on every host: `id`, `doing`, `who`, `began` (UTC),
-`seconds`, `ref`, `commit`, `subject`, `before`, `service`, `count`, `user`, `role`, `reason`, `result` (done, refused,
-stopped, put back), `problem`, `accepted`, and `hosts`: {name: what became of it}.
+`seconds`, `ref`, `commit`, `subject`, `before`, `service`, `count`, `user`, `role`, `reason`, `backup`, `result` (done,
+refused, stopped, put back), `problem`, `accepted`, and `hosts`: {name: what became of it}.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def line_of(entry: Words) -> str:
     """Return an entry as one line for a human."""
     hosts: Any = entry.get("hosts") or {}
     what = f"{entry.get('ref')} " if entry.get("ref") and entry.get("ref") != entry.get("commit") else ""
-    what += " ".join(str(entry[name]) for name in ("service", "count", "user", "role", "reason") if entry.get(name))
+    names = ("service", "count", "user", "role", "reason", "backup")
+    what += " ".join(str(entry[name]) for name in names if entry.get(name))
     commit = str(entry.get("commit") or "")[:12]
     each = ", ".join(f"{name} {became}" for name, became in hosts.items())
     problem = str(entry.get("problem") or "").split("\n", maxsplit=1)[0]

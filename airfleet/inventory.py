@@ -18,25 +18,27 @@ from airfleet.sections import (
     Address,
     Admin,
     Airflow,
+    Backup,
     Celery,
     Dags,
     Database,
     Flower,
     Logging,
     Login,
-    Notify,
     Port,
     Pyenv,
     Redis,
     Section,
     Ssh,
 )
+from airfleet.sections_notify import Notify
 
 __all__ = [
     "SUPPORTED_PYTHONS",
     "SUPPORTED_VERSIONS",
     "Admin",
     "Airflow",
+    "Backup",
     "Celery",
     "Dags",
     "Database",
@@ -115,6 +117,7 @@ class Inventory(Section):
     flower: Flower = Field(default_factory=Flower)
     logging: Logging = Field(default_factory=Logging)
     dags: Dags
+    backup: Backup = Field(default_factory=Backup)
     admin: Admin = Field(default_factory=Admin)
     notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")

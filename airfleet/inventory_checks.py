@@ -38,6 +38,8 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     for path, address in _addresses(inventory):
         if not _is_address(address):
             yield path, f"'{address}' is not an IP address"
+    if ".." in inventory.backup.folder.split("/"):
+        yield ("backup", "folder"), "`..` is not for a path that is written down"
     for path, revision in ((("dags", "branch"), inventory.dags.branch), (("pyenv", "tag"), inventory.pyenv.tag)):
         if not _is_revision(revision):
             yield path, f"'{revision}' can't be the name of a branch or tag"

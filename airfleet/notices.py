@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airfleet.model import Words
-    from airfleet.sections import Notify
+    from airfleet.sections_notify import Notify
 
 SCHEMA = 1
 ALL, GATE, FAILURE = "all", "gate", "failure"
@@ -48,6 +48,7 @@ def event_of(environment: str, entry: Words, mask: Callable[[str], str]) -> Word
         "reason": text("reason"),
         "user": text("user"),
         "service": text("service"),
+        "backup": text("backup"),
         "hosts": {name: mask(str(became)) for name, became in hosts.items()} if isinstance(hosts, dict) else {},
     }
     return event | {"text": line_of(event)}
@@ -61,7 +62,7 @@ def line_of(event: Mapping[str, object]) -> str:
         word
         for word in (
             str(event["event"]),
-            str(event["service"] or event["user"] or ""),
+            str(event["service"] or event["user"] or event["backup"] or ""),
             "" if ref.startswith(commit or " ") else ref,
             commit,
         )

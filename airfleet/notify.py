@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airfleet.model import Words
-    from airfleet.sections import Notify
+    from airfleet.sections_notify import Notify
     from airfleet.session import Fleet
 
 SLACK_S = 1

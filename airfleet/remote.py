@@ -13,7 +13,7 @@ import paramiko
 
 from airfleet import bundle
 from airfleet.address import Address, connect
-from airfleet.channel import lines
+from airfleet.channel import feed, lines
 from airfleet.errors import (
     ApplyFailed,
     FleetError,
@@ -22,12 +22,13 @@ from airfleet.errors import (
     HostKeyRefused,
     HostUnreachable,
     NotHealthy,
+    RolloutStopped,
     UsageError,
 )
 from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airfleet.transport import VerifiedConnection
 
@@ -37,6 +38,8 @@ CLASSES: dict[str, type[FleetError]] = {
     "changed": HostChanged,
     "room": GateRefused,
     "refused": GateRefused,
+    "damaged": GateRefused,
+    "doubt": RolloutStopped,
     "ref": GateRefused,
     "away": HostUnreachable,
     "hostkey": HostKeyRefused,
@@ -63,8 +66,8 @@ class Host(Protocol):
     def call(self, name: str, words: Words, tell: Callable[[Key, str], None] | None = None) -> Words:
         """Ask something that is not about a resource."""
 
-    def stream(self, name: str, words: Words, take: Callable[[Words], None]) -> Words:
-        """Ask something whose answer comes in parts: `take` gets each as it comes."""
+    def stream(self, name: str, words: Words, take: Callable[[Words], None], give: Iterable[bytes] = ()) -> Words:
+        """Ask something whose answer comes in parts: `take` gets each as it comes. The host may take in `give`."""
 
     def hold(self, words: Words) -> Words:
         """Take the installation's lock and keep it until `close`; return {"held_by": who} if somebody has it."""
@@ -144,10 +147,10 @@ class SshHost:
                 result = answer["words"]
         return result
 
-    def stream(self, name: str, words: Words, take: Callable[[Words], None]) -> Words:
+    def stream(self, name: str, words: Words, take: Callable[[Words], None], give: Iterable[bytes] = ()) -> Words:
         """Ask something whose answer comes in parts: `take` gets each as it comes; what is left to say is returned."""
         result: Words = {}
-        for answer in self._converse({"op": name, "words": words}):
+        for answer in self._converse({"op": name, "words": words}, give=give):
             match answer["t"]:
                 case "failed":
                     raise self._error(answer)
@@ -229,7 +232,7 @@ class SshHost:
             return shlex.join(["sudo", "-n", *PYTHON]), b""
         return shlex.join(["sudo", "-k", "-S", "-p", "", *PYTHON]), self._sudo_password.encode() + b"\n"
 
-    def _converse(self, words: Words, *, keep: bool = False) -> Iterator[Any]:
+    def _converse(self, words: Words, *, keep: bool = False, give: Iterable[bytes] = ()) -> Iterator[Any]:
         """Send a request to a fresh agent and yield its answers; raise if it does not come to its end."""
         channel = self._agent()
         try:
@@ -243,6 +246,8 @@ class SshHost:
                 answered = True
                 answer = json.loads(line)
                 ended = ended or answer["t"] in ("end", "failed")
+                if answer["t"] == "ready":
+                    feed(channel, give)
                 yield answer
             if not keep:
                 status = channel.recv_exit_status()
@@ -254,7 +259,7 @@ class SshHost:
         text = errors.decode(errors="replace").strip()
         if not answered and "sudo" in text and "password" in text and self._sudo_password is None:
             self._sudo_password = self._ask_password(self.name)
-            yield from self._converse(words)
+            yield from self._converse(words, give=give)
             return
         raise self._no_agent(status, text)
 

@@ -250,25 +250,16 @@ class Dags(Section):
         return self.repository.startswith("ssh://") or "://" not in self.repository
 
 
-class Notify(Section):
-    """Each entry tells one program or web address what became of a run: docs/notifications.md has the event."""
+class Backup(Section):
+    """Backups of the metadata database: `fab backup.create` makes one, and removes those that are not kept."""
 
-    command: tuple[Annotated[str, Field(pattern=patterns.LINE, min_length=1)], ...] = Field(
-        default=(), description="argument list of a program on your computer; the event is JSON on its stdin, no shell"
+    folder: Folder = Field(
+        default="/var/backups/airfleet",
+        description="folder on the first scheduler's host, for root alone; its parent must be there",
     )
-    webhook: Annotated[str, Field(pattern=patterns.WEBHOOK)] | None = Field(
-        default=None, description="https address that the event is posted to; `secret`: the secret `webhook_url` is it"
-    )
-    on: tuple[
-        Literal["all", "deploy", "rollback", "bootstrap", "maintenance", "workers", "services", "gate", "failure"], ...
-    ] = Field(
-        default=("all",),
-        min_length=1,
-        description="what is told: these commands (`workers`, `services`: what is done to them); `gate`: refused by a"
-        " check; `failure`: stopped or put back",
-    )
-    timeout_s: Annotated[int, Field(ge=1, le=300)] = Field(
-        default=10, description="how long it may take; nothing waits longer, and nothing fails with it"
+    keep: Annotated[int, Field(ge=1, le=10000)] = Field(default=7, description="the newest ones, so many, stay")
+    keep_days: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="so do those that are younger, in days; default: the number alone decides"
     )
 
 

@@ -44,7 +44,7 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
     """Start, stop or restart a service on all chosen hosts, and see that it is well."""
     with session.opened(env, doing=f"{verb} {name}", only=only) as fleet:
         steps = steps_of(fleet.inventory, tuple(fleet.hosts), verb, name)
-        run = _Run(fleet, screen, wish, verb)
+        run = Steering(fleet, screen, wish, verb)
         run.refuse_to_end_tasks(steps)
         worklist = Worklist([str(step) for step in steps])
         with records.worked_off(fleet, worklist, records.entry(verb, service=name), screen.say):
@@ -79,8 +79,8 @@ def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -
     return steps[::-1] if verb == "stop" else steps
 
 
-class _Run:
-    """One run over the steps."""
+class Steering:
+    """Steers services one at a time, in the order that the caller has chosen; the lock is held."""
 
     def __init__(self, fleet: Fleet, screen: Screen, wish: Wish, verb: str) -> None:
         self.fleet = fleet

@@ -47,7 +47,7 @@ AFTER_NETWORK = "[Unit]\nWants=network-online.target\nAfter=network-online.targe
 
 SQL = """\\set ON_ERROR_STOP on
 SELECT 'CREATE ROLE {role} LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
-ALTER ROLE {role} PASSWORD '{password}';
+ALTER ROLE {role} CREATEDB PASSWORD '{password}';
 SELECT 'CREATE DATABASE {database} OWNER {role}'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
 """
@@ -103,7 +103,7 @@ def _write_services(site: Site, machine: Machine) -> None:
     _give(repository, GIT_UID)
     cluster = next((disk.image / "etc/postgresql").glob("*/main")).relative_to(disk.image)
     rules = (disk.image / cluster / "pg_hba.conf").read_text()
-    rules += f"host {DATABASE} {ROLE} {network.subnet_of(site)} scram-sha-256\n"
+    rules += f"host all {ROLE} {network.subnet_of(site)} scram-sha-256\n"
     disk.file(f"{cluster}/pg_hba.conf", rules)
     listen = f"listen_addresses = 'localhost,{machine.address}'\npassword_encryption = 'scram-sha-256'\n"
     disk.file(f"{cluster}/conf.d/airfleet.conf", listen)

@@ -1,14 +1,17 @@
 """The agent's one conversation: read a request, do it, answer in JSON lines, end when the operator is gone.
 
 A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS or STREAMS, …}.
-The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "part" | "answer" | "end", …}.
+The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "part" | "ready" | "answer" | "end", …}.
+What the operator sends after the request says only that he is there; behind a "ready" it is what one of TAKES takes in.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import os
+import queue
 import select
 import signal
 import sys
@@ -17,6 +20,7 @@ import threading
 from airfleet.agent import run
 
 SILENCE_S = 90
+CHUNK = 64 * 1024
 KINDS = {
     "file": "files",
     "directory": "files",
@@ -77,12 +81,23 @@ CALLS = {
     "maintenance_unpause": "maintenance",
     "maintenance_marks": "maintenance",
     "maintenance_forget": "maintenance",
+    "active_units": "services",
+    "backup_list": "backup_folder",
+    "backup_note": "backup_folder",
+    "backup_remove": "backup_folder",
+    "backup_clear": "backup_folder",
+    "backup_verify": "backup_restore",
+    "backup_ready": "backup_restore",
+    "backup_restore": "backup_restore",
 }
 STREAMS = {
+    "backup_create": "backup",
     "logs": "logs",
     "task_log": "tasklog",
     "airflow": "command",
 }
+TAKES = {"backup_receive": "backup_folder"}
+FRAMES = 16  # of what comes in are kept at most, until they are taken
 _writing = threading.Lock()
 
 
@@ -103,7 +118,8 @@ def main():
     length = int(stdin.readline())
     request = json.loads(stdin.read(length))
     signal.alarm(0)
-    threading.Thread(target=_watch, args=(stdin,), daemon=True).start()
+    coming = queue.Queue(FRAMES) if request["op"] in TAKES else None
+    threading.Thread(target=_watch, args=(stdin, coming), daemon=True).start()
     for each in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
     os.umask(0o022)
@@ -115,6 +131,8 @@ def main():
                 return
         elif request["op"] in STREAMS:
             stream(request["op"], request["words"])
+        elif request["op"] in TAKES:
+            receive(request["op"], request["words"], coming)
         else:
             call(request["op"], request["words"])
     except run.Refused as e:
@@ -199,10 +217,33 @@ def stream(name, words):
     say({"t": "answer", "words": getattr(module, name)(words, part)})
 
 
-def _watch(stdin):
+def receive(name, words, coming):
+    """Take in what the operator sends once we are ready for it."""
+    module = importlib.import_module("airfleet.agent." + TAKES[name])
+    say({"t": "answer", "words": getattr(module, name)(words, frames(coming.get), lambda: say({"t": "ready"}))})
+
+
+def frames(more):
+    """Yield the frames of what comes: base64, each with a full stop behind it; an empty one is the end.
+
+    Line breaks say only that the operator is there, wherever they stand.
+    """
+    rest = b""
+    while True:
+        *whole, rest = (rest + more().replace(b"\n", b"")).split(b".")
+        for frame in whole:
+            if not frame:
+                return
+            yield base64.b64decode(frame)
+
+
+def _watch(stdin, coming=None):
     """End, with everything that was started, when the operator's side is closed or has been silent too long."""
     fd = stdin.fileno()
     while True:
         ready, _, _ = select.select([fd], [], [], SILENCE_S)
-        if not ready or not os.read(fd, 4096):
+        data = os.read(fd, CHUNK) if ready else b""
+        if not data:
             run.lose()
+        if coming:
+            coming.put(data)

@@ -10,6 +10,7 @@ from airfleet.agent import patience, run, units, web
 BACK_S = 180
 LOOK_S = 0.1
 DOWN = ("inactive", "failed")
+RUNNING = ("active", "activating", "reloading", "deactivating")
 
 
 def steer(words, tell):
@@ -44,6 +45,13 @@ def steer(words, tell):
         "began": began,
         "outage_s": outage_s,
     }
+
+
+def active_units(words, tell):
+    """Return {"active": [those that run, or are about to, of the units that match `patterns`]}."""
+    argv = ["systemctl", "list-units", "--plain", "--no-legend", "--full", f"--state={','.join(RUNNING)}", "--"]
+    text = run.run([*argv, *words["patterns"]], errors=False)
+    return {"active": sorted(line.split()[0] for line in text.splitlines() if line.strip())}
 
 
 class _Page:

@@ -13,6 +13,7 @@ import paramiko
 import pytest
 
 from airfleet import channel
+from airfleet.agent import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,3 +103,38 @@ def test_bytes_that_are_no_text_are_written_as_they_came():
     """A file that is written from here is what it would be on the host; the two outputs stay apart."""
     child = printing('screen.write("a\\udcff\\n"); screen.write("b\\n", error=True)')
     assert child.communicate(timeout=20) == (b"a\xff\n", b"b\n")
+
+
+def test_what_is_given_arrives_whole_whatever_is_said_in_between(ends, monkeypatch):
+    """The host hears of us in the middle of a frame: it is what it was; a host that reads slowly is waited for."""
+    monkeypatch.setattr(channel, "PING_S", 0.001)
+    mine, host = ends
+    host.sendall(b"ready\n")
+    lines = channel.lines(mine, bytearray())
+    assert next(lines) == b"ready"
+    chunks = [bytes([n % 251]) * 70_000 for n in range(60)]
+    giving = threading.Thread(target=channel.feed, args=(mine, chunks))
+    giving.start()
+    time.sleep(0.3)  # longer than one try to send may take: the window is full
+    host.settimeout(10)
+    pings = []
+
+    def more():
+        data = host.recv(65536)
+        pings.append(data.count(b"\n"))
+        return data
+
+    assert list(main.frames(more)) == chunks
+    giving.join(10)
+    assert sum(pings) > 0
+
+
+def test_a_host_that_ends_while_it_is_given_something_is_heard(ends):
+    """Its disk is full: no error of ours hides what it says about that."""
+    mine, host = ends
+    host.sendall(b"failed\n")
+    host.close()
+    lines = channel.lines(mine, bytearray())
+    assert next(lines) == b"failed"
+    channel.feed(mine, [b"x" * 100_000] * 100)
+    assert list(lines) == []

@@ -10,34 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = {
-    0: {"model", "resources", "errors"},
-    1: {
-        *("airflow_cfg", "airflow_words", "board", "checkup", "chronicle", "command_reference", "crew", "desired"),
-        *("doctor", "findings", "generations", "history", "inventory", "inventory_checks", "inventory_errors"),
-        *(
-            "inventory_reference",
-            "journals",
-            "layout",
-            "lint",
-            "masking",
-            "notices",
-            "openssh",
-            "patience",
-            "patterns",
-            "pauses",
-        ),
-        *("people", "places", "plan", "redis_conf", "release_stages", "runbook", "secrets", "secrets_file"),
-        *("sections", "templates", "units", "versions", "worklist"),
-    },
-    2: {"address", "agent", "bundle", "channel", "remote", "transport"},
-    3: {
-        *("airflow_command", "api_guard", "bootstrap", "deploy", "examine", "gates", "incident", "logs", "maintenance"),
-        *("maintenance_on", "notify", "probes", "reading", "records", "release_gate", "restarts", "rollout"),
-        *("runbooks", "services", "session", "shell", "staffing", "switch", "task_log", "terminal", "users"),
-        *("workers",),
-    },
-}
+FLOORS: dict[int, set[str]] = {}
+for line in Path(__file__).with_name("floors.txt").read_text().splitlines():
+    number, *names = line.split()
+    if number != "#":
+        FLOORS.setdefault(int(number), set()).update(names)
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 LONGEST = 300
 IMPURE = {"os", "time", "subprocess", "socket", "threading", "random", "fabric", "paramiko", "invoke"}

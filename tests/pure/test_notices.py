@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airfleet.notices import event_of, shown, wants
-from airfleet.sections import Notify
+from airfleet.sections_notify import Notify
 
 ROOT = Path(__file__).parents[2]
 ENTRY = {
@@ -48,6 +48,7 @@ def test_an_event_is_what_the_history_has_without_secrets():
         "reason": None,
         "user": None,
         "service": None,
+        "backup": None,
         "hosts": {"af1": "aaaa", "af2": "had <secret>"},
         "text": "production: deploy bbbbbbbbbbbb by ann@desk: put back in 41.5 s; mend the loader;"
         " af1: worker1@af1: not well: redis://:<secret>@af1",

@@ -15,7 +15,17 @@ from airfleet.generations import GENERATIONS
 
 ROOT = Path(__file__).parents[2]
 # Commands that have no lock, or change nothing.
-LOOKING = {"status", "doctor", "incident", "maintenance.status", "users.list", "task-log", "releases", "history"} | {
+LOOKING = {
+    "status",
+    "doctor",
+    "incident",
+    "maintenance.status",
+    "users.list",
+    "backup.list",
+    "task-log",
+    "releases",
+    "history",
+} | {
     *("shell", "runbook", "airflow", "logs"),
 }
 

@@ -17,6 +17,7 @@ from tasks import (
     sandbox,
     services,
     status,
+    upgrade,
     users,
     workers,
 )
@@ -29,6 +30,8 @@ namespace.add_task(deploy.deploy)
 namespace.add_task(deploy.rollback)
 namespace.add_task(deploy.releases)
 namespace.add_task(deploy.history)
+namespace.add_task(upgrade.upgrade)
+namespace.add_task(upgrade.undo_upgrade)
 namespace.add_task(commands.commands)
 namespace.add_task(status.status)
 namespace.add_task(status.doctor)

@@ -54,12 +54,16 @@ def _constraints_in(path: Path, airflow: Airflow) -> str:
     return text
 
 
-def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> None:
-    """Refuse an airflow.cfg with a setting that the Airflow installed on this host would ignore, or knows otherwise."""
+def lint_findings(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> list[lint.Finding]:
+    """Return the settings that the Airflow in an environment of this host would ignore, or knows otherwise."""
     catalogue = host.call("catalogue", {"venv": venv, "account": inventory.airflow.account})
     wanted = settings(inventory, inventory.hosts[host.name], secrets)
-    generation = generation_of(inventory.airflow.version)
-    if findings := lint.lint(wanted, lint.make_catalogue(catalogue), generation):
+    return lint.lint(wanted, lint.make_catalogue(catalogue), generation_of(inventory.airflow.version))
+
+
+def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -> None:
+    """Refuse an airflow.cfg with such a setting."""
+    if findings := lint_findings(host, inventory, secrets, venv):
         raise GateRefused(
             "settings that would not do what they say:\n    " + "\n    ".join(str(finding) for finding in findings),
             place=f"{host.name} airflow.cfg",

@@ -41,7 +41,7 @@ def switch_on(env: str, wish: Wish, screen: Screen) -> None:
     """Pause all DAGs that are active and not paused, and drain the workers; if that fails, put everything back."""
     with session.opened(env, doing="maintenance.on", only=wish.only) as fleet:
         fleet.connect()
-        run = _On(fleet, screen, wish)
+        run = On(fleet, screen, wish)
         if wish.dry_run:
             run.plan()
             return
@@ -52,7 +52,7 @@ def switch_on(env: str, wish: Wish, screen: Screen) -> None:
                 run.bring(entry)
 
 
-class _On(Maintenance):
+class On(Maintenance):
     """One `fab maintenance.on`."""
 
     def __init__(self, fleet: Fleet, screen: Screen, wish: Wish) -> None:

@@ -44,6 +44,7 @@ class Fleet:
     everyone: Mapping[str, Host]
     secrets: Secrets
     secrets_path: Path
+    path: Path
     doing: str
     new_secrets: tuple[str, ...] = ()
     afterwards: list[Callable[[], None]] = field(default_factory=list)
@@ -123,9 +124,9 @@ class Fleet:
             self.afterwards.pop(0)()
 
 
-def _generated_for(inventory: Inventory) -> list[str]:
-    """Return the names of the secrets that are made for it: those of other generations of Airflow are not."""
-    own = generation_of(inventory.airflow.version).secrets
+def generated_for(version: str) -> list[str]:
+    """Return the names of the secrets that are made for this Airflow: those of other generations are not."""
+    own = generation_of(version).secrets
     others = {name for each in GENERATIONS for name in each.secrets if name not in own}
     return [name for name in secret_store.GENERATED if name not in others]
 
@@ -147,7 +148,7 @@ def opened(
     made: tuple[str, ...] = ()
     if make_secrets:
         before = secrets
-        secrets = secret_store.complete(secrets, _generated_for(inventory))
+        secrets = secret_store.complete(secrets, generated_for(inventory.airflow.version))
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
     ask = _Asker()
     everyone = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
@@ -157,6 +158,7 @@ def opened(
         everyone=everyone,
         secrets=secrets,
         secrets_path=secrets_path,
+        path=path,
         doing=doing,
         new_secrets=made,
     )

@@ -44,18 +44,18 @@ def backup_verify(words, tell):
     try:
         with postgres_client.Client(words) as client, client.session() as session:
             seen = backup_sql.look(session)
-            major = _fitting(client, seen, manifest)
-            scratch = _scratch(words["dsn"]["name"])
-            _make(session, seen, scratch)
-            with run.on_loss(lambda: _drop(client, seen, scratch)):
+            major = client_for(client, seen, manifest)
+            scratch = scratch_of(words["dsn"]["name"])
+            make_scratch(session, seen, scratch)
+            with run.on_loss(lambda: drop_scratch(client, seen, scratch)):
                 try:
                     with client.session(scratch) as other:
                         other.ask(f"create schema if not exists {postgres_client.name(manifest['schema'])};\nbegin;")
                         answer["problem"] = _tried(client, major, other, fd, manifest, tell)
                 except run.Refused as e:
-                    raise _not_let_in(e, words["dsn"]["user"], scratch) from e
+                    raise not_let_in(e, words["dsn"]["user"], scratch) from e
                 finally:
-                    _drop(client, seen, scratch)
+                    drop_scratch(client, seen, scratch)
     finally:
         os.close(fd)
     return {**answer, "ok": not answer["problem"], "seconds": round(time.monotonic() - began, 1)}
@@ -77,7 +77,7 @@ def backup_ready(words, tell):
         )
     with postgres_client.Client(words) as client, client.session() as session:
         seen = backup_sql.look(session)
-        _fitting(client, seen, manifest)
+        client_for(client, seen, manifest)
         _refuse_foreign(client, seen)
     os.close(backup_folder.opened(words["path"], manifest, tell))
     extra = sorted(set(seen["tables"]) - set(manifest["tables"]))
@@ -94,7 +94,7 @@ def backup_restore(words, tell):
     try:
         with postgres_client.Client(words) as client, client.session() as session:
             seen = backup_sql.look(session)
-            major = _fitting(client, seen, manifest)
+            major = client_for(client, seen, manifest)
             _refuse_foreign(client, seen)
             if seen["schema"] != manifest["schema"]:
                 raise run.Refused(
@@ -105,7 +105,7 @@ def backup_restore(words, tell):
             others = session.values(backup_sql.OTHERS)
             tell("emptying the schema")
             _emptied(client, session, seen, words.get("lock_ms", LOCK_MS))
-            problem = _problem(client, major, session, fd, manifest, tell)
+            problem = filled(client, major, session, fd, manifest, tell)
             if problem:
                 raise run.Refused(f"what was restored is not what was backed up: {problem}", kind="refused")
             tell("committing")
@@ -120,7 +120,8 @@ def backup_restore(words, tell):
     return {**done, "seconds": round(time.monotonic() - began, 1)}
 
 
-def _fitting(client, seen, manifest):
+def client_for(client, seen, manifest):
+    """Return the major version of the programs that can restore this backup here."""
     return postgres_client.fitting(client.found, seen["major"], int(manifest["pg_dump"].split(".")[0]))
 
 
@@ -163,12 +164,12 @@ def _commit(session):
 def _tried(client, major, session, fd, manifest, tell):
     """Return why a backup can't be restored, or ""."""
     try:
-        return _problem(client, major, session, fd, manifest, tell)
+        return filled(client, major, session, fd, manifest, tell)
     except run.Refused as e:
         return f"{e.what}\n{e.tail}".strip()
 
 
-def _problem(client, major, session, fd, manifest, tell):
+def filled(client, major, session, fd, manifest, tell):
     """Fill the empty schema of a session in a transaction; return how it differs from the manifest, or ""."""
     _load(client, major, session, fd, manifest, tell)
     tell("counting rows")
@@ -250,12 +251,13 @@ def _contents(client, major, fd):
     return "".join(line for line in text.splitlines(keepends=True) if not NOT_OURS.match(line)).encode()
 
 
-def _scratch(database):
+def scratch_of(database):
     """Return the name of the scratch database: always the same, so that the next one clears what a crash left."""
     return database[: LONGEST_NAME - len(SCRATCH)] + SCRATCH
 
 
-def _make(session, seen, scratch):
+def make_scratch(session, seen, scratch):
+    """Make the scratch database, in the place of one that a crash left."""
     if not seen["create_db"]:
         user = session.client.dsn["user"]
         raise run.Refused(
@@ -270,7 +272,7 @@ def _make(session, seen, scratch):
     )
 
 
-def _drop(client, seen, scratch):
+def drop_scratch(client, seen, scratch):
     """Drop the scratch database, by a connection of its own: the other may be broken."""
     with client.session() as session:
         session.ask(_dropping(seen, scratch))
@@ -282,7 +284,7 @@ def _dropping(seen, scratch):
     return f"drop database if exists {postgres_client.name(scratch)}{force};"
 
 
-def _not_let_in(error, user, scratch):
+def not_let_in(error, user, scratch):
     """Return the error with what to grant, where the server lets Airflow's role into its own database alone."""
     if "no pg_hba.conf entry" not in error.tail:
         return error

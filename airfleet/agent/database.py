@@ -15,10 +15,16 @@ def look_schema(key, ask):
     """Return the revision against the newest one of the installed Airflow, and whether the tables are there."""
     if not inside.there(ask["venv"]):
         return None, {"why": "there is no Airflow yet"}
-    return _schema_of(_metadata(ask))
+    return schema_of(_metadata(ask))
 
 
-def _schema_of(seen):
+def state_of(seen):
+    """Return the state of a schema, from what inside_postgres says of the database."""
+    return schema_of(seen)[0]
+
+
+def schema_of(seen):
+    """Return the state of a schema and its detail."""
     detail = {"airflow": seen["airflow"], "found": seen["revision"], "head": seen["head"]}
     if seen["revision"] is None:
         return None, detail
@@ -54,7 +60,7 @@ def make_schema(key, seen, want, means, tell):
     tell("airflow db migrate")
     airflow_cli.airflow(means, ["db", "migrate"], timeout_s=MIGRATE_S, tell=tell)
     _looked.clear()
-    state, detail = _schema_of(_metadata(means))
+    state, detail = schema_of(_metadata(means))
     if state != want:
         raise run.Refused(
             f"`airflow db migrate` ended well, but the database is not as it should be: {state}",

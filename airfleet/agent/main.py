@@ -66,6 +66,8 @@ CALLS = {
     "release_of": "releases",
     "steer": "services",
     "patience": "patience",
+    "rehearse": "rehearsal",
+    "forget_messages": "broker",
     "workers_look": "worker",
     "restart_drained": "worker",
     "stop_drained": "worker",

@@ -42,6 +42,8 @@ IN_HAND: Mapping[str, frozenset[str]] = {
     "backup.create": frozenset(),
     "backup.verify": frozenset(),
     "backup.restore": SERVICES,
+    "upgrade": SERVICES | {CODE, ENVIRONMENT, SCHEMA, SETTINGS},
+    "undo-upgrade": SERVICES | {CODE, ENVIRONMENT, SCHEMA, SETTINGS},
     "users.create": frozenset(),
     "users.reset-password": frozenset(),
     "users.delete": frozenset(),

@@ -21,6 +21,8 @@ __all__ = [
     "Service",
     "filled",
     "generation_of",
+    "is_akin",
+    "is_older",
 ]
 
 PRIVILEGED_PORTS = 1024
@@ -41,3 +43,17 @@ def generation_of(version: str) -> Generation:
     raise UsageError(
         f"airfleet does not know Airflow {version}", place="airflow.version", remedy=f"use one of: {known}"
     )
+
+
+def is_older(version: str, than: str) -> bool:
+    """Return whether a version of Airflow comes before another one."""
+    return _numbers(version) < _numbers(than)
+
+
+def is_akin(version: str, other: str) -> bool:
+    """Return whether two versions of Airflow are of the same generation."""
+    return generation_of(version) is generation_of(other)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]

@@ -41,6 +41,9 @@ test-quick: setup
 ledger: services
 	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py tests/live/test_api_server.py
 
+upgrades: services
+	AIRFLEET_UPGRADES=all $(PY) -m pytest tests/live/test_upgrade.py
+
 drills: services
 	AIRFLEET_DRILLS=all $(PY) -m pytest tests/live/test_drills.py
 

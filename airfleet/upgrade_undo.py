@@ -11,7 +11,7 @@ from airfleet.desired import Target, database_host, stages_of
 from airfleet.errors import FleetError, RolloutStopped
 from airfleet.layout import layout_of, venv_target
 from airfleet.upgrade_steps import end_maintenance, forget_messages, stop_all
-from airfleet.upgrade_versions import with_version
+from airfleet.upgrade_versions import with_version, write_version
 
 if TYPE_CHECKING:
     from airfleet.bootstrap import Screen
@@ -36,8 +36,9 @@ def undo(env: str, name: str, screen: Screen) -> None:
             entry = records.entry("undo-upgrade", backup=backup.name, ref=old.inventory.airflow.version)
             with records.recorded(fleet, entry, screen.say):
                 restored(old, new, backup, screen)
+            if old.inventory != fleet.inventory:
+                write_version(fleet, old.inventory.airflow.version, screen)
     screen.say(f"done: Airflow {old.inventory.airflow.version} runs on {backup}", "bold green")
-    screen.say(f"  airflow.version in {fleet.path.name} must be {old.inventory.airflow.version}", "yellow")
 
 
 def put_back(
@@ -97,6 +98,8 @@ def restored(old: Fleet, new: Fleet, backup: Backup, screen: Screen) -> None:
     with backups.store.on_host(backup, tell) as path:
         answer = backups.ask("backup_restore", backup, path)
     screen.probed(f"{backup.name} restored in {answer['seconds']} s: {answer['rows']} rows")
+    # The backup was made during maintenance: its DAGs are paused in it, and this is what unpauses them.
+    backups.host.call("maintenance_recall", {"record": backup.words.get("maintenance")})
     forget_messages(new, old, screen)
     bootstrap.converge_to(old, screen)
     end_maintenance(old, screen)

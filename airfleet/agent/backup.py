@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from airfleet.agent import backup_folder, backup_sql, effective, files, inside, postgres_client, run
+from airfleet.agent import backup_folder, backup_sql, effective, files, inside, maintenance, postgres_client, run
 
 REVISIONS = "alembic_version"
 WAIT_MS = 60000  # pg_dump waits so long for whoever has locked a table
@@ -69,6 +69,7 @@ def backup_create(words, part):
                 "tables": tables,
                 "fernet": marks(keys, secrets.token_hex(16)),
                 "release": _release(words["current"]),
+                "maintenance": maintenance.record(words),
                 "seconds": round(time.monotonic() - began, 1),
                 "verified": None,
             }

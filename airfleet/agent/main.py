@@ -78,6 +78,7 @@ CALLS = {
     "runbook_step": "runbook",
     "resume": "worker",
     "maintenance_look": "maintenance",
+    "maintenance_recall": "maintenance",
     "maintenance_begin": "maintenance",
     "maintenance_note": "maintenance",
     "maintenance_unpause": "maintenance",

@@ -26,10 +26,23 @@ def maintenance_look(words, tell):
     return {"record": record, "active": seen["active"], "dags": seen["dags"]}
 
 
+def record(words):
+    """Return the record of the maintenance that is on, else None."""
+    return _read(_path(words))
+
+
 def now(words):
     """Return {"who", "since", "reason"} of the maintenance that is on by this host's record, else None."""
-    record = _read(_path(words))
-    return {name: record.get(name) for name in ("who", "since", "reason")} if record else None
+    there = record(words)
+    return {name: there.get(name) for name in ("who", "since", "reason")} if there else None
+
+
+def maintenance_recall(words, tell):
+    """Have the record that a backup tells of again, unless there is one: its DAGs are paused in that database."""
+    path = _path(words)
+    if words["record"] and _read(path) is None:
+        kept.write(path, words["record"])
+    return {}
 
 
 def maintenance_begin(words, tell):

@@ -43,6 +43,7 @@ RUN_ON = {
     "test_refusals": (TWO,),
     "test_releases": (TWO,),
     "test_system_python": (THREE,),
+    "test_upgrade": (THREE,),
     "test_users": (THREE,),
     "test_workers": (THREE,),
 }

@@ -15,6 +15,7 @@ from airfleet.rollout import on_each
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airfleet.failures import Failures
     from airfleet.inventory import Inventory
     from airfleet.model import Words
     from airfleet.remote import Host
@@ -49,8 +50,18 @@ def probes_of(stage: str, known: Known, hosts: Sequence[str]) -> list[Probe]:
     return [probe for name in hosts for probe in make(known, name)] if make else []
 
 
-def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str], None], *, parallel: int) -> None:
-    """Ask all of them and say what was seen, or raise NotHealthy with the journal of the unit that is not well."""
+def ask(
+    hosts: Mapping[str, Host],
+    probes: Sequence[Probe],
+    say: Callable[[str], None],
+    *,
+    parallel: int,
+    failures: Failures | None = None,
+) -> None:
+    """Ask all of them and say what was seen, or raise NotHealthy with the journal of the unit that is not well.
+
+    With `failures` a host that is not well may be left out instead.
+    """
 
     def work(host: Host) -> None:
         for probe in probes:
@@ -68,7 +79,7 @@ def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str],
             say(f"{host.name}: {answer['says']}")
 
     concerned = {probe.host: hosts[probe.host] for probe in probes}
-    on_each(concerned, work, parallel=parallel)
+    on_each(concerned, work, parallel=parallel, failures=failures)
 
 
 def _with_venv(known: Known) -> Words:

@@ -15,7 +15,10 @@ from airfleet import bundle, rollout
 from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet.address import Address
-from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped, UsageError
+from airfleet.batches import replaceable
+from airfleet.choice import chosen
+from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped
+from airfleet.failures import Failures
 from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
@@ -33,15 +36,19 @@ LOCK_POLL_S = 1
 
 @dataclass
 class Fleet:
-    """The hosts that one command works on, and all that it knows about them."""
+    """The hosts that one command works on, and all that it knows about them.
+
+    `hosts` are those that are worked on; one that has failed and may be done without (`failures`) leaves them.
+    """
 
     inventory: Inventory
-    hosts: Mapping[str, Host]
-    everyone: Mapping[str, Host]
+    hosts: dict[str, Host]
+    everyone: dict[str, Host]
     secrets: Secrets
     secrets_path: Path
     doing: str
     new_secrets: tuple[str, ...] = ()
+    failures: Failures = field(default_factory=Failures)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock_lost: threading.Event = field(default_factory=threading.Event)
 
@@ -56,7 +63,11 @@ class Fleet:
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
-        return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel)
+        return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel, failures=self.failures)
+
+    def bear(self, limit: int, say: Callable[[str, str], None]) -> None:
+        """Go on when up to so many hosts fail or can't be reached: each is named to `say` and left out from then on."""
+        self.failures = Failures(limit, replaceable(self.inventory), self.hosts, say)
 
     @contextmanager
     def locked(self, *, wait_s: float = 0, say: Callable[[str], None] = print) -> Iterator[None]:
@@ -123,7 +134,7 @@ def opened(
     path = inventories.path_of(env, root or inventories_root())
     inventory = inventories.load(path)
     inventories.refuse_examples(inventory)
-    chosen = _chosen(inventory, only, path)
+    names = chosen(inventory, only, path.name)
     secrets_path = secret_store.path_beside(path)
     secrets = secret_store.load(secrets_path, os.environ)
     made: tuple[str, ...] = ()
@@ -132,10 +143,10 @@ def opened(
         secrets = secret_store.complete(secrets)
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
     ask = _Asker()
-    everyone = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
+    everyone: dict[str, Host] = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
     fleet = Fleet(
         inventory=inventory,
-        hosts={name: everyone[name] for name in chosen},
+        hosts={name: everyone[name] for name in names},
         everyone=everyone,
         secrets=secrets,
         secrets_path=secrets_path,
@@ -156,18 +167,6 @@ def inventories_root() -> Path:
 def _begin(host: Host) -> None:
     with suppress(FleetError):  # whoever asks the host next gets the same error
         host.open()
-
-
-def _chosen(inventory: Inventory, only: str, path: Path) -> list[str]:
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in inventory.hosts]:
-        raise UsageError(
-            f"--only names {', '.join(unknown)}, which the inventory does not have",
-            place=path.name,
-            remedy=f"its hosts are {', '.join(inventory.hosts)}",
-            state="nothing was contacted",
-        )
-    return [name for name in inventory.hosts if not names or name in names]
 
 
 def _address(inventory: Inventory, name: str) -> Address:

@@ -9,6 +9,7 @@ from tasks import (
     commands,
     deploy,
     door,
+    firewall,
     incident,
     inventory,
     logs,
@@ -32,6 +33,7 @@ namespace.add_task(commands.commands)
 namespace.add_task(status.status)
 namespace.add_task(status.doctor)
 namespace.add_task(incident.incident)
+namespace.add_task(firewall.firewall)
 namespace.add_task(status.runbook)
 namespace.add_task(status.runbooks)
 namespace.add_task(workers.restart_workers)

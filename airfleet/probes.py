@@ -105,6 +105,8 @@ def _redis(known: Known, name: str) -> list[Probe]:
 
 
 def _database(known: Known, name: str) -> list[Probe]:
+    if set(known.inventory.hosts[name].roles) == {"redis"}:
+        return []  # nothing there asks it
     return [Probe(name, "probe_database", "airflow-scheduler.service", _with_venv(known))]
 
 

@@ -67,6 +67,7 @@ CALLS = {
     "crew": "crew",
     "runbook_step": "runbook",
     "resume": "worker",
+    "reach": "reach",
     "maintenance_look": "maintenance",
     "maintenance_begin": "maintenance",
     "maintenance_note": "maintenance",

@@ -15,7 +15,16 @@ FLOORS = {
     1: {
         *("airflow_cfg", "airflow_words", "batches", "board", "checkup", "choice", "chronicle"),
         *("command_reference", "crew", "desired"),
-        *("doctor", "findings", "generations", "history", "inventory", "inventory_checks", "inventory_errors"),
+        *(
+            "doctor",
+            "findings",
+            "firewall",
+            "generations",
+            "history",
+            "inventory",
+            "inventory_checks",
+            "inventory_errors",
+        ),
         *("inventory_reference", "journals", "layout", "lint", "masking", "notices", "openssh", "patterns", "pauses"),
         *("people", "places", "plan", "redis_conf", "release_stages", "runbook", "secrets", "secrets_file"),
         *("sections", "templates", "units", "versions", "wishes", "worklist"),
@@ -23,7 +32,7 @@ FLOORS = {
     2: {"address", "agent", "bundle", "channel", "remote", "transport"},
     3: {
         *("airflow_command", "bootstrap", "deploy", "examine", "failures", "gates", "incident", "logs"),
-        *("maintenance", "maintenance_on", "notify", "others", "probes", "reading", "records", "release_gate"),
+        *("maintenance", "maintenance_on", "notify", "others", "probes", "reach", "reading", "records", "release_gate"),
         *("restarts", "rollout", "runbooks", "services", "session", "shell", "staffing", "switch", "task_log"),
         *("terminal", "users", "waves", "workers"),
     },

@@ -14,6 +14,7 @@ from tasks import (
     inventory,
     logs,
     maintenance,
+    retire,
     sandbox,
     services,
     status,
@@ -40,6 +41,7 @@ namespace.add_task(workers.restart_workers)
 namespace.add_task(workers.scale_workers)
 namespace.add_task(workers.drain_workers)
 namespace.add_task(workers.resume_workers)
+namespace.add_task(retire.retire)
 namespace.add_task(services.start)
 namespace.add_task(services.stop)
 namespace.add_task(services.restart)

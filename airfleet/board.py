@@ -29,6 +29,8 @@ def lines(c: Checkup, diagnosis: Diagnosis) -> list[str]:
 def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
     if on := c.maintenance:
         yield f"! maintenance is on, by {on['who']} since {on['since']}: {on['reason'] or 'no reason given'}"
+    for name in c.left_behind:
+        yield f"! left behind: {name} is not in the inventory any more, and was not retired: fab retire {name}"
     if d.causes or d.crashed:
         effects = sum(map(len, d.effects.values()))
         yield f"{BAD} {shown(len(d.causes), 'cause')}, {shown(effects, 'effect')}   run: fab doctor"
@@ -200,6 +202,7 @@ def as_json(c: Checkup, d: Diagnosis) -> dict[str, Any]:
         "well": not (d.causes or d.crashed),
         "causes": [{"id": each.id, "where": each.where, "says": each.says} for each in d.causes],
         "unknown": list(d.unknown),
+        "left_behind": list(c.left_behind),
         "tasks": c.airflow.get("tasks"),
         "queued": c.airflow.get("queued"),
         "jobs": c.airflow.get("jobs"),

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, probes, records, rollout, session
+from airfleet import gates, history, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
@@ -70,9 +70,11 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
                 f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
                 "green",
             )
+            run.tell_left_behind()
             run.stop_if_any_failed()
             return
         screen.plans(plans, fleet.secrets.mask, whole=wish.dry_run)
+        run.tell_left_behind()
         if wish.dry_run:
             raise ChangesPending(
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
@@ -85,6 +87,7 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
                 entry |= {
                     "commit": run.target.release,
                     "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
+                    "members": run.new_members(),
                 }
             run.stop_if_any_failed()
 
@@ -116,6 +119,7 @@ class _Run:
         self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
         self.others = Others(fleet)
         self.login: Words | None = None
+        self.told: list[Words] = []
         self.asked = 0
 
     def desire(self) -> dict[str, tuple[Stage, ...]]:
@@ -125,12 +129,13 @@ class _Run:
 
     def look(self) -> list[Plan]:
         """Look at every host, learn which release they have, and return what would change."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with ThreadPoolExecutor(max_workers=2) as pool:
             asked = pool.submit(self.others.look, self.target)
+            remembered = pool.submit(members.ask, self.fleet)
             self.target, self.facts = look(
                 self.target, self.fleet.hosts, self.fleet.look, lambda: asked.result().values()
             )
-        beside = asked.result()
+        beside, self.told = asked.result(), remembered.result()
         self.asked = sum(len(fact.seen) for fact in self.facts.values())
         self.others.guard_release(self.target)
         self._guard_secrets([*self.facts.values(), *beside.values()])
@@ -177,6 +182,16 @@ class _Run:
         if found:
             parallel = fleet.inventory.ssh.parallel
             probes.ask(fleet.hosts, found, self.screen.probed, parallel=parallel, failures=fleet.failures)
+
+    def new_members(self) -> dict[str, Words]:
+        """Return the parts of the inventory that the hosts' history does not have yet."""
+        chosen = members.parts_of(self.fleet.inventory, self.fleet.hosts)
+        return history.not_yet_members(self.told, chosen)
+
+    def tell_left_behind(self) -> None:
+        """Name the hosts that were taken out of the inventory and not retired."""
+        for line in members.lines(self.told, self.fleet.inventory):
+            self.screen.say(line, "yellow")
 
     def stop_if_any_failed(self) -> None:
         """Raise RolloutStopped when hosts were left out; all the others are in order."""

@@ -20,7 +20,6 @@ OPERATOR, USERS = "operator", "users"
 SSH_PORT, HTTP_PORT, HTTPS_PORT, GIT_PORT = 22, 80, 443, 9418
 PORTS = {"http": HTTP_PORT, "https": HTTPS_PORT, "ssh": SSH_PORT, "git": GIT_PORT}
 ON_REDIS = frozenset({"webserver", "scheduler", "worker", "flower"})
-WITHOUT_API = 2
 SSH = "SSH: every command"
 MEANING = {
     OPEN: "open",
@@ -155,7 +154,7 @@ def _services(inventory: Inventory) -> Iterator[Way]:
             ):
                 for other in inventory.with_role(role):  # type: ignore[arg-type]
                     yield Way(name, other, inventory.hosts[other].address, port, why)
-        if "worker" in host.roles and generation.major > WITHOUT_API:
+        if any(service.calls_api for service in generation.services_of(set(host.roles))):
             for other in inventory.with_role("webserver"):
                 address = inventory.hosts[other].address
                 yield Way(name, other, address, inventory.airflow.web_port, "task execution API")

@@ -25,7 +25,7 @@ class Service:
 
     The words of `command` may hold {bin}, {run}, {web_port}, {queues} and {concurrency}, and systemd's own specifiers.
     `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for the running tasks;
-    `listens` that it binds the web port, which may need a capability.
+    `listens` that it binds the web port, which may need a capability; `calls_api` that its tasks speak to that port.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Service:
     instances: bool = False
     drains: bool = False
     listens: bool = False
+    calls_api: bool = False
 
     @property
     def unit_file(self) -> str:

@@ -34,6 +34,33 @@ PING_S = 10
 LOCK_POLL_S = 1
 
 
+class _Asker:
+    """Asks for the sudo password once, for all hosts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answer: str | None = None
+
+    def __call__(self, host: str) -> str:
+        with self._lock:
+            if self._answer is None:
+                self._answer = _ask(host)
+            return self._answer
+
+
+def _ask(host: str) -> str:
+    import getpass
+    import sys
+
+    if not sys.stdin.isatty():
+        raise HostUnreachable(
+            "sudo wants a password there, and there is no terminal to ask for it",
+            place=host,
+            remedy="run it in a terminal; or let the login user use sudo, or NOPASSWD in sudoers",
+        )
+    return getpass.getpass(f"[sudo] password on {host} (and all others): ")
+
+
 @dataclass
 class Fleet:
     """The hosts that one command works on, and all that it knows about them.
@@ -48,6 +75,7 @@ class Fleet:
     secrets_path: Path
     doing: str
     new_secrets: tuple[str, ...] = ()
+    ask_password: Callable[[str], str] = field(default_factory=_Asker)
     failures: Failures = field(default_factory=Failures)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock_lost: threading.Event = field(default_factory=threading.Event)
@@ -109,6 +137,13 @@ class Fleet:
                 self._lock_lost.set()
                 return
 
+    def add(self, name: str, host: inventories.Host) -> None:
+        """Take a host in that the inventory does not have, and work on it alone."""
+        hosts = {**self.inventory.hosts, name: host}
+        self.inventory = self.inventory.model_copy(update={"hosts": hosts})
+        self.everyone[name] = SshHost(name, _address(self.inventory, name), self.ask_password)
+        self.hosts = {name: self.everyone[name]}
+
     def check_lock(self) -> None:
         """Raise RolloutStopped when the lock has gone with a lost connection: somebody else may be at work by now."""
         if self._lock_lost.is_set():
@@ -152,6 +187,7 @@ def opened(
         secrets_path=secrets_path,
         doing=doing,
         new_secrets=made,
+        ask_password=ask,
     )
     try:
         yield fleet
@@ -181,30 +217,3 @@ def _address(inventory: Inventory, name: str) -> Address:
         proxy_jump=ssh.proxy_jump,
         connect_timeout_s=ssh.connect_timeout_s,
     )
-
-
-class _Asker:
-    """Asks for the sudo password once, for all hosts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answer: str | None = None
-
-    def __call__(self, host: str) -> str:
-        with self._lock:
-            if self._answer is None:
-                self._answer = _ask(host)
-            return self._answer
-
-
-def _ask(host: str) -> str:
-    import getpass
-    import sys
-
-    if not sys.stdin.isatty():
-        raise HostUnreachable(
-            "sudo wants a password there, and there is no terminal to ask for it",
-            place=host,
-            remedy="run it in a terminal; or let the login user use sudo, or NOPASSWD in sudoers",
-        )
-    return getpass.getpass(f"[sudo] password on {host} (and all others): ")

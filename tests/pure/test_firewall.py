@@ -49,7 +49,8 @@ def test_what_three_hosts_need(fleet):
 
 def test_workers_reach_the_task_execution_api_where_there_is_one(fleet, monkeypatch):
     """In a generation of Airflow whose tasks speak to the API, each worker host needs the web port."""
-    later = replace(generations.AIRFLOW_2, major=3)
+    worker = replace(generations.AIRFLOW_2.service("worker"), calls_api=True)
+    later = replace(generations.AIRFLOW_2, services=(worker,))
     monkeypatch.setattr(firewall, "generation_of", lambda version: later)
     assert Way("work", "page", "10.0.0.2", 8080, "task execution API") in ways(fleet)
 

@@ -50,8 +50,10 @@ print(redis.recv(99))
 BOTH = """\
 import datetime
 import socket
+import time
 
 from airflow.decorators import dag, task
+from airflow.operators.python import get_current_context
 
 
 @dag(schedule=None, start_date=datetime.datetime(2026, 1, 1), is_paused_upon_creation=False)
@@ -64,6 +66,7 @@ def both():
     @task(queue="heavy")
     def large(said):
         print(f"heard of {said}")
+        time.sleep((get_current_context()["dag_run"].conf or {}).get("seconds", 0))
         return socket.gethostname()
 
     large(small())
@@ -81,11 +84,20 @@ class Fleet(Installation):
     def api(self):
         return Api(f"http://{self.machines['af2'].address}", "admin", self.password)
 
-    def everywhere(self, *argv):
-        return {name: self.on(name, *argv).strip() for name in HOSTS}
+    def start_both(self, **conf):
+        """Start a run of the DAG that uses both queues; return its path in the API."""
+        return f"/dags/both/dagRuns/{self.api().ask('/dags/both/dagRuns', {'conf': conf})['dag_run_id']}"
 
-    def commits(self):
-        return {name: link.rpartition("/")[2] for name, link in self.everywhere("readlink", CURRENT).items()}
+    def ended_well(self, path):
+        wait_for(lambda: self.api().ask(path)["state"] in ("success", "failed"), f"the end of {path}", 240)
+        return self.api().ask(path)["state"] == "success"
+
+    def everywhere(self, *argv, names=HOSTS):
+        return {name: self.on(name, *argv).strip() for name in names}
+
+    def commits(self, *names):
+        links = self.everywhere("readlink", CURRENT, names=names or HOSTS)
+        return {name: link.rpartition("/")[2] for name, link in links.items()}
 
     def worker_pid(self, name):
         return self.on(name, "systemctl", "show", "--value", "-p", "MainPID", "airflow-worker@1.service").strip()
@@ -191,10 +203,8 @@ def test_a_dag_uses_both_queues_and_its_logs_are_read_across_hosts(fleet, people
     fleet.fab("deploy", "--restart", "changed")
     api = fleet.api()
     wait_for(lambda: "'both'" in str(api.ask("/dags")), "the DAG", 120)
-    run = api.ask("/dags/both/dagRuns", {})["dag_run_id"]
-    path = f"/dags/both/dagRuns/{run}"
-    wait_for(lambda: api.ask(path)["state"] in ("success", "failed"), "the end of the run", 180)
-    assert api.ask(path)["state"] == "success"
+    path = fleet.start_both()
+    assert fleet.ended_well(path)
     for task, host, words in (("small", "af3", "written by the small one"), ("large", "af4", "heard of af3")):
         assert host in str(api.ask(f"{path}/taskInstances/{task}/xcomEntries/return_value")["value"])
         log = api.ask(f"{path}/taskInstances/{task}/logs/1?full_content=true")["content"]
@@ -258,12 +268,44 @@ def test_a_host_that_is_cut_off_during_a_deploy_is_left_out_and_healed(fleet, pe
     assert fleet.fab("plan").stdout.startswith("in order")
 
 
-def test_a_host_without_a_release_gets_that_of_the_others(fleet, people):
-    """`--only` a host that is new: not the branch's newest commit, which nobody has deployed yet."""
-    running = fleet.commits()["af1"]
+def test_a_host_that_was_deleted_from_the_inventory_is_left_behind_until_it_is_retired(fleet, people):
+    """Named by plan and status; refused while its queue has work; then nothing of it is left, and no task was cut."""
+    path = fleet.start_both(seconds=30)
+    large = f"{path}/taskInstances/large"
+    wait_for(lambda: fleet.api().ask(large)["state"] == "running", "the task on af4", 120)
+    fleet.edit(lambda value: value["hosts"].pop("af4"))
+    assert "left behind: af4" in fleet.fab("plan").stdout
+    assert json.loads(fleet.fab("status", "--json").stdout)["left_behind"] == ["af4"]
+    assert "nobody else serves the queue heavy" in fleet.fab("retire", "af4", rc=8).stderr
+    said = fleet.fab("retire", "af4", "--allow-gap").stdout
+    assert re.search(r"takes no tasks \(drained in \d", said)
+    assert fleet.ended_well(path)
+    units = fleet.on("af4", "systemctl", "list-units", "--all", "--plain", "--no-legend", "airflow-*")
+    assert [line for line in units.splitlines() if ".service" in line] == []
+    home = fleet.on(
+        "af4", "find", "/home/airflow", "-name", "airflow.cfg", "-o", "-name", "*deploy_key", "-o", "-name", ".venv"
+    )
+    assert home == ""
+    assert "nothing to do: af4 was retired at" in fleet.fab("retire", "af4").stdout
+    assert "left behind" not in fleet.fab("plan").stdout
+
+
+def test_a_new_host_gets_the_release_of_the_others(fleet, people):
+    """`--only` a host that is new: not the branch's newest commit, which nobody has deployed yet; it takes tasks."""
+    running = fleet.commits("af1")["af1"]
     newest = people.push("not deployed yet")
-    fleet.on("af4", "systemctl", "stop", "airflow-worker@1.service", "airflow-logs.service")
-    fleet.on("af4", "rm", "-r", "/home/airflow/dags")
+    fleet.edit(lambda value: value["hosts"].update(af4={"address": fleet.machines["af4"].address, **ROLES["af4"]}))
     fleet.fab("bootstrap", "--only", "af4")
     assert fleet.commits()["af4"] == running != newest
     assert fleet.fab("plan").stdout.startswith("in order")
+    assert fleet.ended_well(fleet.start_both())
+
+
+def test_a_host_is_retired_with_all_that_it_had(fleet):
+    """`--purge` while the inventory still has it: the account is gone too; the host with Redis is never retired."""
+    assert "the only host with the role redis" in fleet.fab("retire", "af1", rc=8).stderr
+    said = fleet.fab("retire", "af4", "--purge").stdout
+    assert "now delete hosts.af4" in said
+    assert fleet.on("af4", "getent", "passwd", "airflow", check=False) == ""
+    assert fleet.on("af4", "find", "/home/airflow", "/opt/airfleet", "/var/log/airfleet", check=False) == ""
+    assert "nothing of airfleet is there" in fleet.fab("retire", "af4", "--purge").stdout

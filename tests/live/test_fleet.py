@@ -26,6 +26,7 @@ from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 
+KEEP = os.environ.get("AIRFLEET_KEEP")  # the machines, and what is on them, are there for the next run
 TAG = f"{SITE_TAG}f"
 HOSTS = ("af1", "af2", "af3", "af4")
 VENV = "/home/airflow/.pyenv/versions/.venv"
@@ -116,8 +117,8 @@ class Fleet(Installation):
     def dropping(self, name, source, port):
         """Have a machine drop what comes from another one to a port, as a firewall would."""
         rule = f"ip saddr {self.machines[source].address} tcp dport {port} drop"
-        chain = f"chain input {{ type filter hook input priority 0; {rule}; }}"
-        self.nft(name, f"table inet drops {{ {chain} }}")
+        chain = f"chain input {{\ntype filter hook input priority 0;\n{rule}\n}}"
+        self.nft(name, f"table inet drops {{\n{chain}\n}}\n")
         try:
             yield
         finally:
@@ -134,7 +135,8 @@ def machines():
     root = REPOSITORY / ".sandbox" / f"tests-{TAG}"
     root.mkdir(parents=True, exist_ok=True)
     site = Site(root=root, state=root / "state", tag=TAG)
-    down(site=site, say=lambda _: None)
+    if not KEEP:
+        down(site=site, say=lambda _: None)
     with one_at_a_time():
         made = Fleet(site, dict(up(workers=3, site=site, say=lambda _: None)), env="fleet")
     value = yaml.safe_load(site.inventory.read_text())
@@ -146,7 +148,7 @@ def machines():
     made.secrets.touch(0o600)
     made.secrets.write_text(site.secrets.read_text())
     yield made
-    if not os.environ.get("AIRFLEET_KEEP"):
+    if not KEEP:
         down(site=site, say=lambda _: None)
 
 
@@ -156,6 +158,8 @@ def fleet(machines):
     began = time.monotonic()
     said = machines.fab("bootstrap").stdout
     print(f"bootstrap of four hosts: {time.monotonic() - began:.0f} s")
+    if said.startswith("in order"):
+        said = machines.fab("users.reset-password", "admin").stdout
     machines.password = re.search(r"password: (\S+)", said)[1]
     return machines
 

@@ -13,29 +13,19 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     0: {"model", "resources", "errors"},
     1: {
-        *("airflow_cfg", "airflow_words", "board", "checkup", "chronicle", "command_reference", "crew", "desired"),
-        *("doctor", "findings", "generations", "history", "inventory", "inventory_checks", "inventory_errors"),
-        *(
-            "inventory_reference",
-            "journals",
-            "layout",
-            "lint",
-            "masking",
-            "notices",
-            "openssh",
-            "patience",
-            "patterns",
-            "pauses",
-        ),
+        *("airflow_cfg", "airflow_words", "batches", "board", "checkup", "choice", "chronicle", "command_reference"),
+        *("crew", "desired", "doctor", "findings", "firewall", "generations", "history", "inventory"),
+        *("inventory_checks", "inventory_errors", "inventory_reference", "journals", "layout", "lint", "masking"),
+        *("notices", "openssh", "patience", "patterns", "pauses"),
         *("people", "places", "plan", "redis_conf", "release_stages", "runbook", "secrets", "secrets_file"),
-        *("sections", "templates", "units", "versions", "worklist"),
+        *("sections", "templates", "units", "versions", "wishes", "worklist"),
     },
     2: {"address", "agent", "bundle", "channel", "remote", "transport"},
     3: {
-        *("airflow_command", "api_guard", "bootstrap", "deploy", "examine", "gates", "incident", "logs", "maintenance"),
-        *("maintenance_on", "notify", "probes", "reading", "records", "release_gate", "restarts", "rollout"),
-        *("runbooks", "services", "session", "shell", "staffing", "switch", "task_log", "terminal", "users"),
-        *("workers",),
+        *("airflow_command", "api_guard", "bootstrap", "deploy", "examine", "failures", "gates", "incident", "logs"),
+        *("maintenance", "maintenance_on", "members", "notify", "others", "probes", "reach", "reading", "records"),
+        *("release_gate", "restarts", "retire", "rollout", "runbooks", "services", "session", "shell", "staffing"),
+        *("switch", "task_log", "terminal", "users", "waves", "workers"),
     },
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -10,10 +10,12 @@ from tasks import (
     commands,
     deploy,
     door,
+    firewall,
     incident,
     inventory,
     logs,
     maintenance,
+    retire,
     sandbox,
     services,
     status,
@@ -36,12 +38,14 @@ namespace.add_task(commands.commands)
 namespace.add_task(status.status)
 namespace.add_task(status.doctor)
 namespace.add_task(incident.incident)
+namespace.add_task(firewall.firewall)
 namespace.add_task(status.runbook)
 namespace.add_task(status.runbooks)
 namespace.add_task(workers.restart_workers)
 namespace.add_task(workers.scale_workers)
 namespace.add_task(workers.drain_workers)
 namespace.add_task(workers.resume_workers)
+namespace.add_task(retire.retire)
 namespace.add_task(services.start)
 namespace.add_task(services.stop)
 namespace.add_task(services.restart)

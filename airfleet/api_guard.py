@@ -67,7 +67,12 @@ def refuse_before_switch(fleet: Fleet, screen: Screen, plans: Sequence[Plan]) ->
 
 
 def _everyone(fleet: Fleet, screen: Screen) -> list[Worker]:
-    return Workers(replace(fleet, hosts=fleet.everyone), screen).look()
+    """Return the workers of all hosts, chosen or not, but for those that have been left out: these don't answer."""
+    left_out = fleet.failures.found
+    if left_out:
+        screen.say(f"  tasks on {', '.join(left_out)}, left out before, can't be counted", "yellow")
+    hosts = {name: host for name, host in fleet.everyone.items() if name not in left_out}
+    return Workers(replace(fleet, hosts=hosts), screen).look()
 
 
 def _ask(fleet: Fleet, names: set[str]) -> Mapping[str, Mapping[str, Any]]:

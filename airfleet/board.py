@@ -36,6 +36,8 @@ def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
         yield f"{UNKNOWN if d.operation.stuck else '~'} {d.operation}" + ("; it holds back:" if held else "")
         if held:
             yield f"  {held}"
+    for name in c.left_behind:
+        yield f"! left behind: {name} is not in the inventory any more, and was not retired: fab retire {name}"
     if d.causes or d.crashed:
         effects = sum(map(len, d.effects.values()))
         yield f"{BAD} {shown(len(d.causes), 'cause')}, {shown(effects, 'effect')}   run: fab doctor"
@@ -209,6 +211,7 @@ def as_json(c: Checkup, d: Diagnosis) -> dict[str, Any]:
         "causes": [{"id": each.id, "where": each.where, "says": each.says} for each in d.causes],
         **operation_json(d),
         "unknown": list(d.unknown),
+        "left_behind": list(c.left_behind),
         "tasks": c.airflow.get("tasks"),
         "queued": c.airflow.get("queued"),
         "jobs": c.airflow.get("jobs"),

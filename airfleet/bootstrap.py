@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, probes, records, rollout, session
+from airfleet import gates, history, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
+from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.errors import ChangesPending, GateRefused
 from airfleet.layout import layout_of, venv_target
+from airfleet.others import Others
 from airfleet.plan import make_plan
 from airfleet.restarts import Restarts
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Mapping[str, Sequence[Resource]]], dict[str, Facts]]
 
-MAX_WAIT_S = 3600
 GATED = ("redis", "database", "scheduler", "web", "workers", "flower")
 
 
@@ -43,11 +45,23 @@ class Screen(rollout.Report, Protocol):
         """Say what a probe saw."""
 
 
-def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: int = MAX_WAIT_S) -> None:
+@dataclass(frozen=True)
+class Wish:
+    """What an operator may want of a bootstrap."""
+
+    only: str = ""
+    dry_run: bool = False
+    max_wait_s: int = 3600
+    batch: Batch = ONE
+    max_failures: int = 0
+
+
+def bring_up(env: str, wish: Wish, screen: Screen) -> None:
     """Bring every host to the inventory; with `dry_run` print the plan and raise ChangesPending if there is one."""
-    with session.opened(env, doing="bootstrap", only=only, make_secrets=True) as fleet:
+    with session.opened(env, doing="bootstrap", only=wish.only, make_secrets=True) as fleet:
+        fleet.bear(checked_failures(wish.max_failures), screen.say)
         fleet.connect()
-        run = _Run(fleet, screen, max_wait_s)
+        run = _Run(fleet, screen, wish)
         plans = run.look()
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
@@ -56,9 +70,12 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                 f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
                 "green",
             )
+            run.tell_left_behind()
+            run.stop_if_any_failed()
             return
-        screen.plans(plans, fleet.secrets.mask, whole=dry_run)
-        if dry_run:
+        screen.plans(plans, fleet.secrets.mask, whole=wish.dry_run)
+        run.tell_left_behind()
+        if wish.dry_run:
             raise ChangesPending(
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
             )
@@ -70,52 +87,67 @@ def bring_up(env: str, *, only: str, dry_run: bool, screen: Screen, max_wait_s: 
                 entry |= {
                     "commit": run.target.release,
                     "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
+                    "members": run.new_members(),
                 }
+            run.stop_if_any_failed()
 
 
-def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = MAX_WAIT_S) -> None:
+def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = Wish.max_wait_s) -> None:
     """Bring every host to the inventory of a session, whatever Airflow is there; the lock is held by the caller."""
-    run = _Run(fleet, screen, max_wait_s, upgrading=True)
+    run = _Run(fleet, screen, Wish(max_wait_s=max_wait_s), upgrading=True)
     run.look()
     run.apply()
 
 
-def look(target: Target, hosts: Iterable[str], ask: Ask) -> tuple[Target, dict[str, Facts]]:
+def look(
+    target: Target, hosts: Iterable[str], ask: Ask, beside: Callable[[], Iterable[Facts]] = tuple
+) -> tuple[Target, dict[str, Facts]]:
     """Return what is on each host, and the target with the release that is there; `ask` goes to the hosts.
 
     One round trip; one more where that release's own requirements make another environment the one that is wanted.
+    `beside` returns what was seen of hosts that are left alone: their release counts too.
     """
 
     def wanted(target: Target) -> dict[str, list[Resource]]:
         return {name: _all(stages_of(target, target.inventory.hosts[name])) for name in hosts}
 
     facts = ask(wanted(target))
-    target = learned(target, facts.values())
+    target = learned(target, [*beside(), *facts.values()])
     return target, ask(wanted(target)) if target.requirements else facts
 
 
 class _Run:
     """One run: what is known grows as it goes (the release, the first user's password)."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int, *, upgrading: bool = False) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish, *, upgrading: bool = False) -> None:
         self.fleet = fleet
         self.upgrading = upgrading
         self.screen = screen
-        self.restarts = Restarts(fleet, screen, max_wait_s)
+        self.restarts = Restarts(fleet, screen, wish.max_wait_s, wish.batch)
         self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
+        self.others = Others(fleet)
         self.login: Words | None = None
+        self.told: list[Words] = []
         self.asked = 0
 
     def desire(self) -> dict[str, tuple[Stage, ...]]:
         """Return what each chosen host should be, as far as it is known now."""
         hosts = self.fleet.inventory.hosts
-        return {name: stages_of(self.target, hosts[name]) for name in self.fleet.hosts}
+        return {name: stages_of(self.target, hosts[name]) for name in list(self.fleet.hosts)}
 
     def look(self) -> list[Plan]:
         """Look at every host, learn which release they have, and return what would change."""
-        self.target, self.facts = look(self.target, self.fleet.hosts, self.fleet.look)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            asked = pool.submit(self.others.look, self.target)
+            remembered = pool.submit(members.ask, self.fleet)
+            self.target, self.facts = look(
+                self.target, self.fleet.hosts, self.fleet.look, lambda: asked.result().values()
+            )
+        beside, self.told = asked.result(), remembered.result()
         self.asked = sum(len(fact.seen) for fact in self.facts.values())
-        self._guard_secrets(self.facts)
+        self.others.guard_release(self.target)
+        self._guard_secrets([*self.facts.values(), *beside.values()])
+        self.others.guard_keys(self.target, beside)
         self._guard_version(self.facts)
         return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]
 
@@ -146,9 +178,8 @@ class _Run:
             },
             after={stage: gate(stage) for stage in GATED},
         )
-        account = rollout.converge(
-            fleet.hosts, self.desire, self.facts, _Told(self), hooks, parallel=fleet.inventory.ssh.parallel
-        )
+        terms = rollout.Terms(fleet.inventory.ssh.parallel, fleet.failures)
+        account = rollout.converge(fleet.hosts, self.desire, self.facts, _Told(self), hooks, terms)
         for stage in GATED:
             if stage not in gated:
                 self._probe(stage, list(fleet.hosts))
@@ -158,12 +189,31 @@ class _Run:
         fleet = self.fleet
         found = probes.probes_of(stage, probes.Known(fleet.inventory, fleet.secrets, self.login), hosts)
         if found:
-            probes.ask(fleet.hosts, found, self.screen.probed, parallel=fleet.inventory.ssh.parallel)
+            parallel = fleet.inventory.ssh.parallel
+            probes.ask(fleet.hosts, found, self.screen.probed, parallel=parallel, failures=fleet.failures)
+
+    def new_members(self) -> dict[str, Words]:
+        """Return the parts of the inventory that the hosts' history does not have yet."""
+        chosen = members.parts_of(self.fleet.inventory, self.fleet.hosts)
+        return history.not_yet_members(self.told, chosen)
+
+    def tell_left_behind(self) -> None:
+        """Name the hosts that were taken out of the inventory and not retired."""
+        for line in members.lines(self.told, self.fleet.inventory):
+            self.screen.say(line, "yellow")
+
+    def stop_if_any_failed(self) -> None:
+        """Raise RolloutStopped when hosts were left out; all the others are in order."""
+        self.fleet.failures.stop_if_any(
+            remedy="mend what is said, then: fab bootstrap", state=f"in order and well: {', '.join(self.fleet.hosts)}"
+        )
 
     def _summary(self, count: int) -> None:
         inventory, say = self.fleet.inventory, self.screen.say
+        where = " of the other hosts" if self.fleet.failures.found else ""
         say(
-            f"done: {count} changes in {self.screen.elapsed_s:.0f} s; every service was asked and is well", "bold green"
+            f"done: {count} changes in {self.screen.elapsed_s:.0f} s; every service{where} was asked and is well",
+            "bold green",
         )
         say(f"  web:      {inventory.airflow.base_url}")
         if self.login:
@@ -204,11 +254,11 @@ class _Run:
                     state="nothing was changed",
                 )
 
-    def _guard_secrets(self, facts: Mapping[str, Facts]) -> None:
+    def _guard_secrets(self, facts: Iterable[Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
         config = layout_of(self.fleet.inventory).config
         new = [name for name in self.fleet.new_secrets if name not in secret_store.RENEWABLE]
-        if new and any(fact["file", config].state for fact in facts.values()):
+        if new and any(("file", config) in fact.seen and fact["file", config].state for fact in facts):
             raise GateRefused(
                 f"{self.fleet.secrets_path.name} lacks {', '.join(new)}, but the hosts have them",
                 place=self.fleet.inventory.environment,

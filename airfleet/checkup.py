@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airfleet import history
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
 from airfleet.layout import REDIS_DATA, layout_of
@@ -60,6 +61,12 @@ class Checkup:
         """Who has put the installation into maintenance, since when and why; None where it is not."""
         found = [host["maintenance"] for host in self.hosts.values() if host.get("maintenance")]
         return found[0] if found else None
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """The hosts that the history knows, that were not retired, and that the inventory has no more."""
+        told = [host["members"] for host in self.hosts.values() if host.get("members")]
+        return tuple(history.left_behind(told, self.inventory.hosts))
 
     def unit(self, host: str, name: str) -> Mapping[str, Any]:
         """Return what is known of a unit of a host; empty where nothing is."""

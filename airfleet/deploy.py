@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import findings, gates, history, records, release_stages, rollout, session
 from airfleet.api_guard import refuse_before_switch
 from airfleet.desired import Target, git_words
-from airfleet.errors import ChangesPending, FleetError, GateRefused, UsageError
+from airfleet.errors import ChangesPending, FleetError, GateRefused
 from airfleet.findings import short
 from airfleet.layout import layout_of
 from airfleet.plan import differing, make_plan
@@ -20,33 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airfleet.bootstrap import Screen
-    from airfleet.model import Change, Facts, Outcome, Resource, Stage, Words
+    from airfleet.model import Change, Facts, Outcome, Stage, Words
     from airfleet.plan import Plan
+    from airfleet.remote import Host
     from airfleet.session import Fleet
-
-POLICIES = (release_stages.ALWAYS, release_stages.CHANGED, release_stages.NEVER)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What an operator may want of a deploy; `ref` empty is the inventory's branch."""
-
-    ref: str = ""
-    restart: str = release_stages.ALWAYS
-    max_wait_s: int = 3600
-    lock_wait_s: int = 0
-    accepted: frozenset[str] = field(default_factory=frozenset)
-    dry_run: bool = False
-
-    def checked(self) -> Wish:
-        """Return it, or raise UsageError for what can't be meant."""
-        if self.restart not in POLICIES:
-            raise UsageError(
-                f"--restart {self.restart}", remedy=f"one of {', '.join(POLICIES)}", state="nothing was contacted"
-            )
-        if self.max_wait_s < 0 or self.lock_wait_s < 0:
-            raise UsageError("a time to wait can't be negative", state="nothing was contacted")
-        return self
+    from airfleet.wishes import Wish
 
 
 def deploy(env: str, wish: Wish, screen: Screen) -> None:
@@ -74,6 +52,7 @@ class Deploy:
         self.fleet = fleet
         self.screen = screen
         self.wish = wish
+        fleet.bear(wish.max_failures, screen.say)
         self.strict = wish.restart == release_stages.ALWAYS
         constraints = gates.constraints_of(fleet.inventory)
         self.target = Target(fleet.inventory, fleet.secrets, constraints, every_release=self.strict)
@@ -143,6 +122,7 @@ class Deploy:
             self.screen.say(
                 f"nothing to deploy: {', '.join(self.fleet.hosts)} run {name} ({self.screen.elapsed_s:.1f} s)", "green"
             )
+            self._stop_if_any_failed()
             return
         before = self._current()
         self.screen.say(f"{entry['doing']}: {name}, now {short(before)}", "bold")
@@ -160,6 +140,7 @@ class Deploy:
                 self._bring(entry, gated=gated)
             finally:
                 entry["hosts"] = self.on_which()
+            self._stop_if_any_failed()
         self._prune([commit, before, *history.stack(records.read(self.fleet))[-self.fleet.inventory.dags.keep :]])
         self.screen.say(f"done: every host runs {name} ({self.screen.elapsed_s:.0f} s)", "bold green")
 
@@ -171,20 +152,21 @@ class Deploy:
             self.found += parsed(self.fleet, self.target, self._current(), self.screen)
             self._refuse()
         refuse_before_switch(self.fleet, self.screen, self.plans)
-        switch = Switch(self.fleet, self.screen, self.wish.max_wait_s)
+        switch = Switch(self.fleet, self.screen, self.wish)
         try:
             switch.to(self.target, restart)
         except FleetError as e:
             raise switch.put_back(e, self.target, self.before, restart, entry, self.on_which) from e
 
     def _converge(self, desire: Callable[[], Mapping[str, Sequence[Stage]]]) -> None:
-        rollout.converge(
-            self.fleet.hosts,
-            desire,
-            self.facts,
-            Told(self.fleet, self.screen),
-            rollout.Hooks(),
-            parallel=self.fleet.inventory.ssh.parallel,
+        terms = rollout.Terms(self.fleet.inventory.ssh.parallel, self.fleet.failures)
+        rollout.converge(self.fleet.hosts, desire, self.facts, Told(self.fleet, self.screen), rollout.Hooks(), terms)
+
+    def _stop_if_any_failed(self) -> None:
+        """Raise RolloutStopped when hosts were left out; all the others are on the release and well."""
+        self.fleet.failures.stop_if_any(
+            remedy="mend what is said, then: fab deploy",
+            state=f"on which release: {', '.join(f'{name} {commit}' for name, commit in self.on_which().items())}",
         )
 
     def _look(self, ahead: Mapping[str, Facts]) -> list[Plan]:
@@ -215,9 +197,8 @@ class Deploy:
 
     def _where(self) -> dict[str, str]:
         """Look which release each host has."""
-        links: dict[str, Sequence[Resource]] = {
-            name: [release_stages.current_link(self.target)] for name in self.fleet.hosts
-        }
+        link = release_stages.current_link(self.target)
+        links = {name: [link] for name in self.fleet.hosts}
         return {name: self._release_in(fact) for name, fact in self.fleet.look(links).items()}
 
     def _release_in(self, fact: Facts) -> str:
@@ -232,11 +213,17 @@ class Deploy:
         return max(there, key=there.count)
 
     def on_which(self) -> dict[str, str]:
-        """Return which release each host has now."""
-        try:
-            return {name: short(commit) for name, commit in self._where().items()}
-        except FleetError:
-            return {name: f"had {short(commit)}, can't be asked" for name, commit in self.before.items()}
+        """Return which release each host has now, in words."""
+        link = release_stages.current_link(self.target)
+
+        def work(host: Host) -> str:
+            try:
+                return short(self._release_in(host.look([link])))
+            except FleetError:
+                known = self.before.get(host.name)
+                return f"can't be asked (had {short(known)})" if known else "can't be asked"
+
+        return rollout.on_each(self.fleet.everyone, work, parallel=self.fleet.inventory.ssh.parallel)
 
     def _refuse(self) -> None:
         """Refuse what was found and not accepted; say what was accepted."""

@@ -2,7 +2,8 @@
 
 An entry is a flat dict of plain values, kept as a line of JSON on every host: `id`, `doing`, `who`, `began` (UTC),
 `seconds`, `ref`, `commit`, `subject`, `before`, `service`, `count`, `user`, `role`, `reason`, `backup`, `result` (done,
-refused, stopped, put back), `problem`, `accepted`, and `hosts`: {name: what became of it}.
+refused, stopped, put back), `problem`, `accepted`, `hosts`: {name: what became of it}, `members`: {name: its part of
+the inventory, where that is new}, and `retired`: names.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airfleet.model import Words
 
 DONE = "done"
 BACKWARD = "rollback"
+RETIRE = "retire"
 
 
 def merged(of_each: Iterable[Sequence[Words]]) -> list[Words]:
@@ -48,6 +50,48 @@ def previous(entries: Iterable[Words], current: str) -> str | None:
         below = below[: len(below) - 1 - below[::-1].index(current)]
     below = [commit for commit in below if commit != current]
     return below[-1] if below else None
+
+
+def left_behind(of_each: Iterable[Words], names: Iterable[str]) -> dict[str, Words]:
+    """Return the hosts that were brought up, not retired since, and are not among these names, as they were remembered.
+
+    `of_each` is what hosts answered to `members`; the latest word on a host counts.
+    """
+    seen, retired = _latest(of_each)
+    return {
+        name: part for name, (when, part) in seen.items() if name not in set(names) and retired.get(name, "") < when
+    }
+
+
+def retired_at(of_each: Iterable[Words], name: str) -> str:
+    """Return when a host was retired, if nothing was done on it since; else an empty text."""
+    seen, retired = _latest(of_each)
+    when = retired.get(name, "")
+    return when if when > (seen[name][0] if name in seen else "") else ""
+
+
+def not_yet_members(of_each: Iterable[Words], parts: Mapping[str, Words]) -> dict[str, Words]:
+    """Return those of these hosts that are not remembered as they are now."""
+    seen, retired = _latest(of_each)
+    return {
+        name: part
+        for name, part in parts.items()
+        if name not in seen or seen[name][1] != part or retired.get(name, "") > seen[name][0]
+    }
+
+
+def _latest(of_each: Iterable[Words]) -> tuple[dict[str, tuple[str, Words]], dict[str, str]]:
+    seen: dict[str, tuple[str, Words]] = {}
+    retired: dict[str, str] = {}
+    for answer in of_each:
+        members: Any = answer.get("members") or {}
+        gone: Any = answer.get("retired") or {}
+        for name, (when, part) in members.items():
+            if when >= seen.get(name, ("", {}))[0]:
+                seen[name] = (when, part or seen.get(name, ("", {}))[1])
+        for name, when in gone.items():
+            retired[name] = max(when, retired.get(name, ""))
+    return seen, retired
 
 
 def line_of(entry: Words) -> str:

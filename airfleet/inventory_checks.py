@@ -20,7 +20,7 @@ Problem = tuple["Path", str]
 
 SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for version in generation.versions)
 SUPPORTED_PYTHONS: Final = PYTHONS
-_NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
+NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 
@@ -118,7 +118,7 @@ def _celery(path: Path, celery: Celery) -> Iterator[Problem]:
 
 
 def _roles(inventory: Inventory) -> Iterator[Problem]:
-    for role in _NEEDED_ROLES:
+    for role in NEEDED_ROLES:
         if not inventory.with_role(role):
             yield ("hosts",), f"no host has the role {role}"
     for name in inventory.with_role("redis")[1:]:

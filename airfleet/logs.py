@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from airfleet import session
 from airfleet.chronicle import Lines, Merge, json_line, make_entries, masked
 from airfleet.errors import FleetError, HostUnreachable, UsageError
+from airfleet.failures import together
 from airfleet.journals import NOTHING, check_pattern, moment_of, since_of, units_of, zone_of
-from airfleet.rollout import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

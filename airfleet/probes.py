@@ -16,6 +16,7 @@ from airfleet.rollout import on_each
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airfleet.failures import Failures
     from airfleet.generations.kinds import Health
     from airfleet.inventory import Inventory
     from airfleet.model import Words
@@ -51,8 +52,18 @@ def probes_of(stage: str, known: Known, hosts: Sequence[str]) -> list[Probe]:
     return [probe for name in hosts for probe in make(known, name)] if make else []
 
 
-def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str], None], *, parallel: int) -> None:
-    """Ask all of them and say what was seen, or raise NotHealthy with the journal of the unit that is not well."""
+def ask(
+    hosts: Mapping[str, Host],
+    probes: Sequence[Probe],
+    say: Callable[[str], None],
+    *,
+    parallel: int,
+    failures: Failures | None = None,
+) -> None:
+    """Ask all of them and say what was seen, or raise NotHealthy with the journal of the unit that is not well.
+
+    With `failures` a host that is not well may be left out instead.
+    """
 
     def work(host: Host) -> None:
         for probe in probes:
@@ -70,7 +81,7 @@ def ask(hosts: Mapping[str, Host], probes: Sequence[Probe], say: Callable[[str],
             say(f"{host.name}: {answer['says']}")
 
     concerned = {probe.host: hosts[probe.host] for probe in probes}
-    on_each(concerned, work, parallel=parallel)
+    on_each(concerned, work, parallel=parallel, failures=failures)
 
 
 def _with_venv(known: Known) -> Words:
@@ -96,6 +107,8 @@ def _redis(known: Known, name: str) -> list[Probe]:
 
 
 def _database(known: Known, name: str) -> list[Probe]:
+    if set(known.inventory.hosts[name].roles) == {"redis"}:
+        return []  # nothing there asks it
     return [Probe(name, "probe_database", "airflow-scheduler.service", _with_venv(known))]
 
 

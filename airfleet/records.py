@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import history, notify
 from airfleet.errors import ApplyFailed, FleetError, GateRefused
+from airfleet.failures import together
 from airfleet.remote import local_user
 from airfleet.rollout import on_each
 
@@ -95,11 +96,21 @@ def _write(fleet: Fleet, words: Words) -> None:
 
 
 def read(fleet: Fleet, limit: int = ALL) -> list[Words]:
-    """Return what was done to the installation, oldest first: the newest `limit` entries."""
+    """Return what was done to the installation, oldest first: the newest `limit` entries.
+
+    Each host has them, so one that can't be asked is done without; when that is every one, its error is raised.
+    """
+    lost = dict[str, FleetError]()
 
     def work(host: Host) -> list[Words]:
-        answer: Any = host.call("history", {"limit": limit})
+        try:
+            answer: Any = host.call("history", {"limit": limit})
+        except FleetError as e:
+            lost[host.name] = e
+            return []
         return list(answer["entries"])
 
     found = on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
+    if len(lost) == len(fleet.everyone):
+        raise together(lost)
     return history.merged(found.values())[-limit:]

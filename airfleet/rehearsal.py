@@ -97,8 +97,8 @@ class Rehearsal:
             name: (Stage("beside", tuple(_python(stages_of(self.target, hosts[name])))),) for name in self.new.hosts
         }
         self.facts = self.new.look({name: stages[0].resources for name, stages in wanted.items()})
-        parallel = self.new.inventory.ssh.parallel
-        rollout.converge(self.new.hosts, lambda: wanted, self.facts, self.screen, rollout.Hooks(), parallel=parallel)
+        terms = rollout.Terms(self.new.inventory.ssh.parallel)
+        rollout.converge(self.new.hosts, lambda: wanted, self.facts, self.screen, rollout.Hooks(), terms)
 
     def lint(self) -> list[Finding]:
         """Return the settings that the new Airflow would ignore, or knows otherwise."""

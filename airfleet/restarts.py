@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet.api_guard import refuse_long_outage
+from airfleet.batches import ONE
 from airfleet.generations import generation_of
 from airfleet.units import STOP_S
+from airfleet.waves import in_waves
 from airfleet.workers import Wish, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airfleet.batches import Batch
     from airfleet.model import Change, Words
     from airfleet.session import Fleet
     from airfleet.workers import Screen
 
 
+WORKER = "airflow-worker@"
+
+
 class Restarts:
     """The restarts of one run; the lock is held. `proven` are the hosts whose every worker has run a task since."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int, batch: Batch = ONE) -> None:
         self.fleet = fleet
         self.screen = screen
+        self.batch = batch
         # The last consumer of a queue is away for the time of a restart: its messages wait in Redis.
         self.wish = Wish(max_wait_s, allow_gap=True)
         self.proven: set[str] = set()
 
     def workers(self, changes: Mapping[str, Sequence[Change]]) -> None:
-        """Drain and restart the workers that run on something stale: one at a time, host after host."""
-        stale = {name: _stale(made) for name, made in changes.items()}
-        if not any(stale.values()):
-            return
-        workers = Workers(self.fleet, self.screen, self.wish)
-        seen = workers.look()
-        for name, units in stale.items():
-            found = [w for w in seen if w.host == name and f"airflow-worker@{w.instance}.service" in units]
-            if found:
-                workers.explain(found, "restart")
+        """Drain and restart the workers that run on something stale: a canary host, then the others in batches."""
+        stale = {name: [unit for unit in _stale(made) if unit.startswith(WORKER)] for name, made in changes.items()}
+
+        def work(name: str) -> None:
+            workers = Workers(replace(self.fleet, hosts={name: self.fleet.hosts[name]}), self.screen, self.wish)
+            found = [w for w in workers.look() if f"{WORKER}{w.instance}.service" in stale[name]]
+            workers.explain(found, "restart")
             for worker in found:
                 workers.restart(worker)
             if len(found) == self.fleet.inventory.hosts[name].celery.instances:
                 self.proven.add(name)
+
+        in_waves(self.fleet, [name for name, units in stale.items() if units], self.batch, work)
 
     def web(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Restart web pages that run on something stale, one host after the other, and tell how long they were away."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from airfleet.errors import ApplyFailed, FleetError, RolloutStopped
+from airfleet.failures import Failures
 from airfleet.plan import describe, differing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airfleet.model import Change, Facts, Key, Outcome, Resource, Stage, Words
     from airfleet.remote import Host
@@ -69,15 +70,22 @@ class Hooks:
 
 
 def on_each(
-    hosts: Mapping[str, Host], work: Callable[[Host], T], *, parallel: int, alone: bool = False
+    hosts: Mapping[str, Host],
+    work: Callable[[Host], T],
+    *,
+    parallel: int,
+    alone: bool = False,
+    failures: Failures | None = None,
 ) -> dict[str, T]:
     """Do the same on all hosts at the same time, at most `parallel` of them; raise if it failed on any.
 
     With `alone` even a single host gets a thread of its own, so that Ctrl-C reaches this one and `work` can end well.
+    With `failures` a host on which it failed may be left out instead.
     """
+    hosts = dict(hosts)
     results: dict[str, T] = {}
     errors: dict[str, FleetError] = {}
-    if len(hosts) == 1 and not alone:
+    if len(hosts) == 1 and not alone and failures is None:
         return {name: work(host) for name, host in hosts.items()}
     with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(hosts)))) as pool:
         futures = {name: pool.submit(work, host) for name, host in hosts.items()}
@@ -92,24 +100,29 @@ def on_each(
             results[name] = future.result()
         except FleetError as e:
             errors[name] = e
-    if errors:
-        raise together(errors)
+    (failures or Failures()).take(errors)
     return results
 
 
-def together(errors: Mapping[str, FleetError]) -> FleetError:
-    """Return one error that tells all of them, of the class of the first."""
-    first = next(iter(errors.values()))
-    if len(errors) == 1:
-        return first
-    text = "\n".join(f"{e.place}: {e.problem}" for e in errors.values())
-    return type(first)(text, remedy=first.remedy, state=first.state)
-
-
-def look(hosts: Mapping[str, Host], wanted: Mapping[str, Sequence[Resource]], *, parallel: int) -> dict[str, Facts]:
+def look(
+    hosts: Mapping[str, Host],
+    wanted: Mapping[str, Sequence[Resource]],
+    *,
+    parallel: int,
+    failures: Failures | None = None,
+) -> dict[str, Facts]:
     """Return the facts of each host about exactly the resources that are wanted there: one round trip a host."""
     asked = {name: hosts[name] for name, resources in wanted.items() if resources}
-    return on_each(asked, lambda host: host.look(wanted[host.name]), parallel=parallel)
+    return on_each(asked, lambda host: host.look(wanted[host.name]), parallel=parallel, failures=failures)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms hosts are brought to what is desired: how many at once, who may fail, and what comes after."""
+
+    parallel: int
+    failures: Failures = field(default_factory=Failures)
+    later: Sequence[str] = ()
 
 
 def converge(
@@ -118,21 +131,21 @@ def converge(
     facts: Mapping[str, Facts],
     report: Report,
     hooks: Hooks,
-    *,
-    parallel: int,
+    terms: Terms,
+    account: Account | None = None,
 ) -> Account:
     """Bring the hosts to what is desired, stage by stage, and return what was done.
 
     `facts` is the look at all stages; a stage is looked at afresh once anything has been changed before it. `desire`
     is asked again at each stage, since a stage may teach something (a release). Raises the first error, with the state
-    of the world in it.
+    of the world in it; what was done goes into `account`, which may know of earlier stages.
     """
     names = list(dict.fromkeys(stage.name for stages in desire().values() for stage in stages))
-    account = Account()
+    account = account if account is not None else Account()
     for position, name in enumerate(names):
-        later = names[position + 1 :]
+        later = [*names[position + 1 :], *terms.later]
         try:
-            _stage(name, hosts, desire, facts, report, hooks, account, parallel)
+            _stage(name, hosts, desire, facts, report, hooks, account, terms)
         except KeyboardInterrupt:
             for host in hosts.values():
                 host.close()
@@ -151,32 +164,41 @@ def _stage(
     report: Report,
     hooks: Hooks,
     account: Account,
-    parallel: int,
+    terms: Terms,
 ) -> None:
-    wanted = _resources(desire(), name)
-    seen = look(hosts, wanted, parallel=parallel) if account.done else facts
-    changes = {host: differing(resources, seen[host]) for host, resources in wanted.items() if resources}
+    def ask(names: Iterable[str]) -> dict[str, Facts]:
+        asked = {host: wanted[host] for host in names}
+        return look(hosts, asked, parallel=terms.parallel, failures=terms.failures)
+
+    wanted = _resources(desire(), name, hosts)
+    seen = ask(wanted) if account.done else facts
+    changes = {
+        host: differing(resources, seen[host]) for host, resources in wanted.items() if resources and host in hosts
+    }
     changes = {host: made for host, made in changes.items() if made}
     if not changes:
         return
     if name in hooks.before:
         hooks.before[name](changes)
-        wanted = _resources(desire(), name)
-        fresh = look(hosts, {host: wanted[host] for host in changes}, parallel=parallel)
-        changes = {host: differing(wanted[host], fresh[host]) for host in changes}
+        wanted = _resources(desire(), name, hosts)
+        fresh = ask(host for host in changes if host in hosts)
+        changes = {host: differing(wanted[host], fact) for host, fact in fresh.items()}
     report.stage(name, changes)
-    _apply(hosts, changes, report, account, parallel)
-    again = look(hosts, {host: wanted[host] for host in changes}, parallel=parallel)
-    for host in changes:
-        if left := differing(wanted[host], again[host]):
-            words = "; ".join(describe(change) for change in left)
-            raise ApplyFailed(
-                f"still not as it should be after the change: {words}",
-                place=host,
-                remedy="look at the journal of what it names, then run again",
-            )
+    _apply(hosts, changes, report, account, terms)
+    again = ask(host for host in changes if host in hosts)
+    left = {host: differing(wanted[host], fact) for host, fact in again.items()}
+    terms.failures.take({host: _not_so(host, made) for host, made in left.items() if made})
     if name in hooks.after:
-        hooks.after[name](list(changes))
+        hooks.after[name]([host for host in changes if host in hosts])
+
+
+def _not_so(host: str, left: Sequence[Change]) -> ApplyFailed:
+    words = "; ".join(describe(change) for change in left)
+    return ApplyFailed(
+        f"still not as it should be after the change: {words}",
+        place=host,
+        remedy="look at the journal of what it names, then run again",
+    )
 
 
 def _apply(
@@ -184,12 +206,12 @@ def _apply(
     changes: Mapping[str, Sequence[Change]],
     report: Report,
     account: Account,
-    parallel: int,
+    terms: Terms,
 ) -> None:
     errors: dict[str, FleetError] = {}
 
     def work(host: Host) -> None:
-        if errors and one_by_one:
+        if one_by_one and errors and not terms.failures.bearable(errors):
             account.untouched += [(host.name, (c.resource.kind, c.resource.key)) for c in changes[host.name]]
             return
         outcome = host.apply(changes[host.name], lambda key, text: report.step(host.name, key, text))
@@ -199,9 +221,9 @@ def _apply(
             errors[host.name] = outcome.error
 
     one_by_one = any(_restarts(change) for made in changes.values() for change in made)
-    on_each({name: hosts[name] for name in changes}, work, parallel=1 if one_by_one else parallel, alone=True)
-    if errors:
-        raise together(errors)
+    concerned = {name: hosts[name] for name, made in changes.items() if made}
+    on_each(concerned, work, parallel=1 if one_by_one else terms.parallel, alone=True)
+    terms.failures.take(errors)
 
 
 def _restarts(change: Change) -> bool:
@@ -209,8 +231,14 @@ def _restarts(change: Change) -> bool:
     return change.resource.kind == "unit" and (change.seen.state or {}).get("active") == "active"
 
 
-def _resources(desired: Mapping[str, Sequence[Stage]], name: str) -> dict[str, Sequence[Resource]]:
-    return {host: [r for s in stages if s.name == name for r in s.resources] for host, stages in desired.items()}
+def _resources(
+    desired: Mapping[str, Sequence[Stage]], name: str, hosts: Mapping[str, Host]
+) -> dict[str, Sequence[Resource]]:
+    return {
+        host: [r for s in stages if s.name == name for r in s.resources]
+        for host, stages in desired.items()
+        if host in hosts
+    }
 
 
 def _spoken(items: Sequence[tuple[str, Key]]) -> str:

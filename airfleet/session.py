@@ -15,7 +15,10 @@ from airfleet import bundle, rollout
 from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet.address import Address
-from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped, UsageError
+from airfleet.batches import replaceable
+from airfleet.choice import chosen
+from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped
+from airfleet.failures import Failures
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.remote import SshHost, local_user
 
@@ -32,21 +35,51 @@ PING_S = 10
 LOCK_POLL_S = 1
 
 
+class _Asker:
+    """Asks for the sudo password once, for all hosts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answer: str | None = None
+
+    def __call__(self, host: str) -> str:
+        with self._lock:
+            if self._answer is None:
+                self._answer = _ask(host)
+            return self._answer
+
+
+def _ask(host: str) -> str:
+    import getpass
+    import sys
+
+    if not sys.stdin.isatty():
+        raise HostUnreachable(
+            "sudo wants a password there, and there is no terminal to ask for it",
+            place=host,
+            remedy="run it in a terminal; or let the login user use sudo, or NOPASSWD in sudoers",
+        )
+    return getpass.getpass(f"[sudo] password on {host} (and all others): ")
+
+
 @dataclass
 class Fleet:
     """The hosts that one command works on, and all that it knows about them.
 
+    `hosts` are those that are worked on; one that has failed and may be done without (`failures`) leaves them.
     `afterwards` is what is left to do once the lock has been given back: nobody is to wait for it.
     """
 
     inventory: Inventory
-    hosts: Mapping[str, Host]
-    everyone: Mapping[str, Host]
+    hosts: dict[str, Host]
+    everyone: dict[str, Host]
     secrets: Secrets
     secrets_path: Path
-    path: Path
     doing: str
+    path: Path = Path("inventory.yaml")
     new_secrets: tuple[str, ...] = ()
+    ask_password: Callable[[str], str] = field(default_factory=_Asker)
+    failures: Failures = field(default_factory=Failures)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock_lost: threading.Event = field(default_factory=threading.Event)
@@ -62,7 +95,11 @@ class Fleet:
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
-        return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel)
+        return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel, failures=self.failures)
+
+    def bear(self, limit: int, say: Callable[[str, str], None]) -> None:
+        """Go on when up to so many hosts fail or can't be reached: each is named to `say` and left out from then on."""
+        self.failures = Failures(limit, replaceable(self.inventory), self.hosts, say)
 
     @contextmanager
     def locked(self, *, wait_s: float = 0, say: Callable[[str], None] = print) -> Iterator[None]:
@@ -104,6 +141,13 @@ class Fleet:
                 self._lock_lost.set()
                 return
 
+    def add(self, name: str, host: inventories.Host) -> None:
+        """Take a host in that the inventory does not have, and work on it alone."""
+        hosts = {**self.inventory.hosts, name: host}
+        self.inventory = self.inventory.model_copy(update={"hosts": hosts})
+        self.everyone[name] = SshHost(name, _address(self.inventory, name), self.ask_password)
+        self.hosts = {name: self.everyone[name]}
+
     def check_lock(self) -> None:
         """Raise RolloutStopped when the lock has gone with a lost connection: somebody else may be at work by now."""
         if self._lock_lost.is_set():
@@ -142,7 +186,7 @@ def opened(
     path = inventories.path_of(env, root or inventories_root())
     inventory = inventories.load(path)
     inventories.refuse_examples(inventory)
-    chosen = _chosen(inventory, only, path)
+    names = chosen(inventory, only, path.name)
     secrets_path = secret_store.path_beside(path)
     secrets = secret_store.load(secrets_path, os.environ)
     made: tuple[str, ...] = ()
@@ -151,16 +195,17 @@ def opened(
         secrets = secret_store.complete(secrets, generated_for(inventory.airflow.version))
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
     ask = _Asker()
-    everyone = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
+    everyone: dict[str, Host] = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
     fleet = Fleet(
         inventory=inventory,
-        hosts={name: everyone[name] for name in chosen},
+        hosts={name: everyone[name] for name in names},
         everyone=everyone,
         secrets=secrets,
         secrets_path=secrets_path,
         path=path,
         doing=doing,
         new_secrets=made,
+        ask_password=ask,
     )
     try:
         yield fleet
@@ -178,18 +223,6 @@ def _begin(host: Host) -> None:
         host.open()
 
 
-def _chosen(inventory: Inventory, only: str, path: Path) -> list[str]:
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in inventory.hosts]:
-        raise UsageError(
-            f"--only names {', '.join(unknown)}, which the inventory does not have",
-            place=path.name,
-            remedy=f"its hosts are {', '.join(inventory.hosts)}",
-            state="nothing was contacted",
-        )
-    return [name for name in inventory.hosts if not names or name in names]
-
-
 def _address(inventory: Inventory, name: str) -> Address:
     ssh, host = inventory.ssh, inventory.hosts[name]
     return Address(
@@ -202,30 +235,3 @@ def _address(inventory: Inventory, name: str) -> Address:
         proxy_jump=ssh.proxy_jump,
         connect_timeout_s=ssh.connect_timeout_s,
     )
-
-
-class _Asker:
-    """Asks for the sudo password once, for all hosts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answer: str | None = None
-
-    def __call__(self, host: str) -> str:
-        with self._lock:
-            if self._answer is None:
-                self._answer = _ask(host)
-            return self._answer
-
-
-def _ask(host: str) -> str:
-    import getpass
-    import sys
-
-    if not sys.stdin.isatty():
-        raise HostUnreachable(
-            "sudo wants a password there, and there is no terminal to ask for it",
-            place=host,
-            remedy="run it in a terminal; or let the login user use sudo, or NOPASSWD in sudoers",
-        )
-    return getpass.getpass(f"[sudo] password on {host} (and all others): ")

@@ -7,31 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import probes, release_stages, rollout
 from airfleet.errors import ApplyFailed, FleetError, HostChanged, NotHealthy, RolloutStopped
+from airfleet.failures import Failures
 from airfleet.findings import short
 from airfleet.layout import layout_of
 from airfleet.restarts import Restarts
+from airfleet.waves import in_waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airfleet.bootstrap import Screen
     from airfleet.desired import Target
-    from airfleet.model import Change, Stage, Words
+    from airfleet.model import Change, Facts, Stage, Words
     from airfleet.session import Fleet
+    from airfleet.wishes import Wish
 
 PROBED = (release_stages.SCHEDULER, release_stages.WEB, release_stages.FLOWER)
+BEFORE_WORKERS = (release_stages.MIGRATE, release_stages.SWITCH, release_stages.SCHEDULER, release_stages.WEB)
 
 
 class Switch:
     """Switches the hosts of a fleet to a release; the lock is held."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, max_wait_s: int) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish) -> None:
         self.fleet = fleet
         self.screen = screen
-        self.restarts = Restarts(fleet, screen, max_wait_s)
+        self.batch = wish.batch
+        self.restarts = Restarts(fleet, screen, wish.max_wait_s)
         self.stage = ""
         self.inventory = fleet.inventory
-        workers = fleet.inventory.with_role("worker")
+        workers = [name for name in fleet.inventory.with_role("worker") if name in fleet.hosts]
         self.canary = release_stages.WORKERS + workers[0] if workers else ""
 
     def to(self, target: Target, restart: str, *, away_from: str = "") -> None:
@@ -44,20 +49,23 @@ class Switch:
         if away_from:
             path = layout_of(self.inventory).current
             wanted = {
-                name: release_stages.only_from(stages, facts[name], path, away_from) for name, stages in wanted.items()
+                name: release_stages.only_from(wanted[name], fact, path, away_from) for name, fact in facts.items()
             }
-
-        def desire() -> Mapping[str, Sequence[Stage]]:
-            return wanted
-
         self.restarts.proven.clear()
-        workers = [release_stages.WORKERS + name for name in self.inventory.with_role("worker")]
-        hooks = rollout.Hooks(
-            before={stage: self._restarted(stage) for stage in (release_stages.WEB, *workers)},
-            after={stage: self._probed(stage) for stage in (*PROBED, *workers)},
-        )
-        told = _Told(self)
-        rollout.converge(self.fleet.hosts, desire, facts, told, hooks, parallel=self.inventory.ssh.parallel)
+        workers = [name for name in self.inventory.with_role("worker") if name in self.fleet.hosts]
+        run = _Run(self, wanted, facts, [release_stages.WORKERS + name for name in workers])
+        run.converge(list(self.fleet.hosts), BEFORE_WORKERS)
+        try:
+            in_waves(
+                self.fleet,
+                [name for name in workers if name in self.fleet.hosts],
+                self.batch,
+                lambda name: run.converge([name], [release_stages.WORKERS + name]),
+            )
+        except FleetError as e:
+            e.state = run.state()
+            raise
+        run.converge(list(self.fleet.hosts), [release_stages.FLOWER])
 
     def put_back(
         self,
@@ -89,7 +97,7 @@ class Switch:
             back = replace(target, release=old, requirements=self._requirements(old))
             self.to(back, restart, away_from=str(target.release))
             if self.canary:
-                self._probed(self.canary)([self.canary.removeprefix(release_stages.WORKERS)])
+                self.probed(self.canary)([self.canary.removeprefix(release_stages.WORKERS)])
         except FleetError as e:
             entry["result"] = "stopped"
             return RolloutStopped(
@@ -103,8 +111,11 @@ class Switch:
             error.problem,
             place=error.place,
             remedy="mend the release, then deploy it again",
-            state=f"every host is back on {short(old)} and well; a migrated database stays migrated",
+            state=f"every host{self._but()} is back on {short(old)} and well; a migrated database stays migrated",
         )
+
+    def _but(self) -> str:
+        return f" but {', '.join(self.fleet.failures.found)}" if self.fleet.failures.found else ""
 
     def _old(self, before: Mapping[str, str]) -> str:
         there = [commit for commit in before.values() if commit]
@@ -121,7 +132,7 @@ class Switch:
         first = next(iter(self.fleet.hosts.values()))
         return str(first.call("release_of", {**words, "commit": commit, "requirements": name})["requirements"])
 
-    def _restarted(self, stage: str) -> Callable[[Mapping[str, Sequence[Change]]], None]:
+    def restarted(self, stage: str) -> Callable[[Mapping[str, Sequence[Change]]], None]:
         """Return what restarts the stale services of a stage before systemd would."""
         restart = self.restarts.web if stage == release_stages.WEB else self.restarts.workers
 
@@ -131,7 +142,8 @@ class Switch:
 
         return before
 
-    def _probed(self, stage: str) -> Callable[[Sequence[str]], None]:
+    def probed(self, stage: str) -> Callable[[Sequence[str]], None]:
+        """Return what asks the services of a stage whether they are well."""
         name = "workers" if stage.startswith(release_stages.WORKERS) else stage
 
         def after(hosts: Sequence[str]) -> None:
@@ -148,6 +160,44 @@ class Switch:
         """Note which stage is under way; go on only while the lock is ours."""
         self.fleet.check_lock()
         self.stage = stage
+
+
+class _Run:
+    """One run of a switch over its stages, in parts: what was done in all, and which stages are to come."""
+
+    def __init__(
+        self, switch: Switch, wanted: Mapping[str, Sequence[Stage]], facts: Mapping[str, Facts], workers: Sequence[str]
+    ) -> None:
+        self._switch = switch
+        self._wanted = wanted
+        self._facts = facts
+        self._account = rollout.Account()
+        self._stages = (*BEFORE_WORKERS, *workers, release_stages.FLOWER)
+        self._begun = set[str]()
+        self._workers = frozenset(workers)
+
+    def converge(self, hosts: Sequence[str], stages: Sequence[str]) -> None:
+        """Bring these hosts through these stages; a worker's host is borne with by whoever has it do so."""
+        switch, fleet = self._switch, self._switch.fleet
+        wanted = {name: [s for s in self._wanted[name] if s.name in stages] for name in hosts}
+        gated = [stage for stage in stages if stage in PROBED or stage in self._workers]
+        hooks = rollout.Hooks(
+            before={s: switch.restarted(s) for s in stages if s == release_stages.WEB or s in self._workers},
+            after={stage: switch.probed(stage) for stage in gated},
+        )
+        alone = self._workers.issuperset(stages)
+        self._begun.update(stages)
+        failures = Failures() if alone else fleet.failures
+        terms = rollout.Terms(fleet.inventory.ssh.parallel, failures, self._todo())
+        chosen = {name: fleet.hosts[name] for name in hosts} if alone else fleet.hosts
+        rollout.converge(chosen, lambda: wanted, self._facts, _Told(switch), hooks, terms, self._account)
+
+    def state(self) -> str:
+        """Return the state of the world in one sentence."""
+        return self._account.state(self._todo())
+
+    def _todo(self) -> list[str]:
+        return [stage for stage in self._stages if stage not in self._begun]
 
 
 class _Told:

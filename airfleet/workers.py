@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airfleet import crew, records, rollout, session
+from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import dsn
-from airfleet.errors import GateRefused, NotHealthy, RolloutStopped, UsageError
+from airfleet.errors import FleetError, GateRefused, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
 from airfleet.units import stop_timeout_s
+from airfleet.waves import in_waves
 from airfleet.worklist import Worklist
 
 if TYPE_CHECKING:
@@ -69,13 +71,14 @@ class Workers:
         def work(host: Any) -> tuple[Worker, ...]:
             return crew.make_workers(host.name, host.call("workers_look", self._words(host.name)))
 
-        self.seen = rollout.on_each(chosen, work, parallel=self.fleet.inventory.ssh.parallel)
-        return [worker for name in self.hosts for worker in self.seen[name]]
+        parallel = self.fleet.inventory.ssh.parallel
+        self.seen = rollout.on_each(chosen, work, parallel=parallel, failures=self.fleet.failures)
+        return [worker for name in self.hosts for worker in self.seen.get(name, ())]
 
-    def explain(self, workers: Sequence[Worker], verb: str) -> None:
+    def explain(self, workers: Sequence[Worker], verb: str, how: str = "one after the other") -> None:
         """Print what is to be done to these workers, and what that means for their tasks."""
         say = self.screen.say
-        say(f"{self.fleet.inventory.environment}: {verb}, one after the other:", "bold")
+        say(f"{self.fleet.inventory.environment}: {verb}, {how}:", "bold")
         for worker in workers:
             for line in crew.explain(worker, self.wish.max_wait_s, kill_after_wait=self.wish.kill_after_wait):
                 say(f"  {line}", "yellow" if "--" in line else "")
@@ -201,14 +204,31 @@ class Workers:
         }
 
 
-def restart_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wish, screen: Screen) -> None:
-    """Restart the workers 1..count of each chosen host (0: all that the inventory has), drained, one at a time."""
+@dataclass(frozen=True)
+class Rollout:
+    """How a restart goes over the hosts."""
+
+    batch: Batch = ONE
+    max_failures: int = 0
+
+    def how(self, hosts: int) -> str:
+        """Say it for so many hosts, in a few words."""
+        most = self.batch.of(hosts)
+        return "one after the other" if most == 1 else f"first one host, then up to {most} hosts at the same time"
+
+
+def restart_workers(
+    env: str, *, count: int, only: str, dry_run: bool, wish: Wish, screen: Screen, over: Rollout | None = None
+) -> None:
+    """Restart the workers 1..count of each chosen host (0: all that the inventory has), each drained first."""
+    over = over or Rollout()
     with session.opened(env, doing="restart-workers", only=only) as fleet:
+        fleet.bear(checked_failures(over.max_failures), screen.say)
         workers = Workers(fleet, screen, wish)
         upto = _upto(workers, count)
         seen = workers.look()
         chosen = [worker for worker in seen if worker.instance <= upto[worker.host]]
-        workers.explain(chosen, "restart")
+        workers.explain(chosen, "restart", over.how(len({worker.host for worker in chosen})))
         if left := [worker.node for worker in seen if worker not in chosen]:
             screen.say(f"  left alone: {', '.join(left)}")
         if dry_run:
@@ -217,10 +237,28 @@ def restart_workers(env: str, *, count: int, only: str, dry_run: bool, wish: Wis
         screen.say("  Ctrl-C is safe: a worker that is being drained then takes tasks again")
         worklist = Worklist([worker.node for worker in chosen])
         with records.worked_off(fleet, worklist, records.entry(fleet.doing), screen.say):
-            for worker in chosen:
+            _roll(workers, chosen, over.batch, worklist)
+            fleet.failures.stop_if_any(
+                remedy="mend what is said, then: fab restart-workers --only " + ",".join(fleet.failures.found),
+                state=worklist.state(),
+            )
+        screen.say(f"done: {len(chosen)} workers were restarted, each ran a task", "bold green")
+
+
+def _roll(workers: Workers, chosen: Sequence[Worker], batch: Batch, worklist: Worklist) -> None:
+    """Restart these workers, those of a host one after the other; the lock is held."""
+
+    def work(name: str) -> None:
+        for worker in chosen:
+            if worker.host == name:
                 with worklist.doing(worker.node):
                     workers.restart(worker)
-        screen.say(f"done: {len(chosen)} workers were restarted, each ran a task", "bold green")
+
+    try:
+        in_waves(workers.fleet, list(dict.fromkeys(worker.host for worker in chosen)), batch, work)
+    except FleetError as e:
+        e.state = worklist.state()
+        raise
 
 
 def _upto(workers: Workers, count: int) -> dict[str, int]:

@@ -19,11 +19,11 @@ GOES_ON = "systemd goes on with it, `fab plan` shows how it is"
 
 @dataclass
 class Worklist:
-    """What was done to which worker, for the state of the world in every message."""
+    """What was done to which worker, for the state of the world in every message; several may be under way."""
 
     todo: list[str]
     done: list[str] = field(default_factory=list)
-    now: str = ""
+    now: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def doing(self, name: str, lost: str = COMES_BACK) -> Iterator[None]:
@@ -31,36 +31,36 @@ class Worklist:
 
         `lost` says how it is left by Ctrl-C or a lost connection.
         """
-        self.now = name
+        self.now[name] = ""
         self.todo.remove(name)
         try:
             yield
         except KeyboardInterrupt:
-            raise RolloutStopped("interrupted", place=name, state=self.state(lost)) from None
+            self.now[name] = lost
+            raise RolloutStopped("interrupted", place=name, state=self.state()) from None
         except FleetError as e:
-            e.state = self.state(_left_as(e, lost))
+            self.now[name] = _left_as(e, lost)
+            e.state = self.state()
             raise
         self.done.append(name)
-        self.now = ""
+        del self.now[name]
 
     def became(self) -> dict[str, str]:
         """Return what became of each host's part: {"af1": "worker1 done; worker2 untouched"}."""
         found: dict[str, list[str]] = {}
-        for word, names in (
-            ("done", self.done),
-            ("in doubt", [self.now] if self.now else []),
-            ("untouched", self.todo),
-        ):
+        for word, names in (("done", self.done), ("in doubt", self.now), ("untouched", self.todo)):
             for name in names:
                 thing, host = _placed(name)
                 found.setdefault(host, []).append(f"{thing} {word}".strip())
         return {host: "; ".join(words) for host, words in found.items()}
 
-    def state(self, of_now: str = "") -> str:
-        """Return the state of the world in one line; `of_now` says how the one that was worked on is."""
+    def state(self) -> str:
+        """Return the state of the world in one line."""
+        doubtful = [name for name, left in self.now.items() if not left]
         parts = [
             f"done: {', '.join(self.done) or 'nothing'}",
-            (f"{self.now}: {of_now}" if of_now else f"in doubt: {self.now}") if self.now else "",
+            *(f"{name}: {left}" for name, left in self.now.items() if left),
+            f"in doubt: {', '.join(doubtful)}" if doubtful else "",
             f"untouched: {', '.join(self.todo)}" if self.todo else "",
         ]
         return "; ".join(part for part in parts if part) + f" — {FROM_HERE}"

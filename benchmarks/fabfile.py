@@ -53,5 +53,5 @@ def bring(c: Any) -> None:
     with session.opened("", doing="benchmark", make_secrets=True) as fleet:
         facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
         desired = dict.fromkeys(fleet.hosts, wanted)
-        parallel = fleet.inventory.ssh.parallel
-        rollout.converge(fleet.hosts, lambda: desired, facts, Screen(), rollout.Hooks(), parallel=parallel)
+        terms = rollout.Terms(fleet.inventory.ssh.parallel)
+        rollout.converge(fleet.hosts, lambda: desired, facts, Screen(), rollout.Hooks(), terms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.door import DRY_RUN_HELP, ENV_HELP, command, environment
+from tasks.door import BATCH_HELP, DRY_RUN_HELP, ENV_HELP, MAX_FAILURES_HELP, command, environment
 
 RESTART_HELP = (
     "which services to restart: always (all that read the code; default), changed (only those whose plugins, packages"
@@ -19,12 +19,25 @@ LOCK_WAIT_HELP = "seconds to wait while somebody else is at work (default 0: sto
         "restart": RESTART_HELP,
         "max_wait": MAX_WAIT_HELP,
         "lock_wait": LOCK_WAIT_HELP,
+        "batch": BATCH_HELP,
+        "max_failures": MAX_FAILURES_HELP,
         "accept": "go on in spite of this finding of the gate, by its name; may be repeated or comma separated",
         "dry_run": DRY_RUN_HELP,
     },
     iterable=["accept"],
 )
-def deploy(c, env="", ref="", restart="always", max_wait=3600, lock_wait=0, accept=None, dry_run=False):
+def deploy(
+    c,
+    env="",
+    ref="",
+    restart="always",
+    max_wait=3600,
+    lock_wait=0,
+    accept=None,
+    dry_run=False,
+    batch="1",
+    max_failures=0,
+):
     """
     Bring new DAG code to every host: prepare it everywhere, check it, switch, restart without losing a task.
 
@@ -32,12 +45,14 @@ def deploy(c, env="", ref="", restart="always", max_wait=3600, lock_wait=0, acce
     vanished DAGs and queues that nobody serves stop it there (exit 8). The first restarted services are the canary: if
     they are not well, every host is put back on the release that ran before (exit 7). Ctrl-C is safe: run it again.
     """
-    from airfleet.deploy import Wish
+    from airfleet.batches import batch_of
     from airfleet.deploy import deploy as bring
     from airfleet.findings import accepted_names
+    from airfleet.wishes import Wish
     from tasks import screen
 
-    wish = Wish(ref, restart, max_wait, lock_wait, accepted_names(accept or ()), dry_run)
+    accepted = accepted_names(accept or ())
+    wish = Wish(ref, restart, max_wait, lock_wait, accepted, dry_run, batch_of(batch), max_failures)
     bring(environment(env), wish, screen.Screen())
 
 
@@ -49,9 +64,11 @@ def deploy(c, env="", ref="", restart="always", max_wait=3600, lock_wait=0, acce
         "max_wait": MAX_WAIT_HELP,
         "lock_wait": LOCK_WAIT_HELP,
         "dry_run": DRY_RUN_HELP,
+        "batch": BATCH_HELP,
+        "max_failures": MAX_FAILURES_HELP,
     }
 )
-def rollback(c, env="", to="", restart="always", max_wait=3600, lock_wait=0, dry_run=False):
+def rollback(c, env="", to="", restart="always", max_wait=3600, lock_wait=0, dry_run=False, batch="1", max_failures=0):
     """
     Bring every host back to the release that ran before, or to one that is named. The git server is not needed.
 
@@ -59,9 +76,11 @@ def rollback(c, env="", to="", restart="always", max_wait=3600, lock_wait=0, dry
     go back to.
     """
     from airfleet import deploy as flow
+    from airfleet.batches import batch_of
+    from airfleet.wishes import Wish
     from tasks import screen
 
-    wish = flow.Wish("", restart, max_wait, lock_wait, dry_run=dry_run)
+    wish = Wish("", restart, max_wait, lock_wait, dry_run=dry_run, batch=batch_of(batch), max_failures=max_failures)
     flow.rollback(environment(env), to, wish, screen.Screen())
 
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 7
 ENV_HELP = "which inventory: inventory.NAME.yaml (default: AIRFLEET_ENV, else inventory.yaml)"
-ONLY_HELP = "touch only these hosts, comma separated"
+ONLY_HELP = "touch only these hosts, comma separated: names, roles (worker), patterns ('gpu-*')"
+BATCH_HELP = (
+    "how many hosts' workers are restarted at the same time: 2, or 25% of them (default 1); the first host goes alone,"
+    " and no queue loses its last consumer"
+)
+MAX_FAILURES_HELP = (
+    "go on when up to so many hosts that run workers alone fail or can't be reached: they are named and left out,"
+    " exit 7 at the end (default 0: stop at the first)"
+)
 DRY_RUN_HELP = "print the plan, with diffs, and stop; exit 10 when something would change"
 
 # Python searches all that was imported for garbage when it ends, 80 ms long; frozen, it is left to the system.

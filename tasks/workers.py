@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.door import ENV_HELP, ONLY_HELP, command, environment
+from tasks.door import BATCH_HELP, ENV_HELP, MAX_FAILURES_HELP, ONLY_HELP, command, environment
 
 MAX_WAIT_HELP = "seconds to wait for the running tasks of a worker; then it takes tasks again, exit 7 (default 3600)"
 GAP_HELP = "go on although nobody else serves a queue that has work"
@@ -19,22 +19,41 @@ PLAN_HELP = "print the plan and stop"
         "dry_run": PLAN_HELP,
         "allow_gap": GAP_HELP,
         "kill_after_wait": KILL_HELP,
+        "batch": BATCH_HELP,
+        "max_failures": MAX_FAILURES_HELP,
     }
 )
-def restart_workers(c, env="", count=0, only="", max_wait=3600, dry_run=False, allow_gap=False, kill_after_wait=False):
+def restart_workers(
+    c,
+    env="",
+    count=0,
+    only="",
+    max_wait=3600,
+    dry_run=False,
+    allow_gap=False,
+    kill_after_wait=False,
+    batch="1",
+    max_failures=0,
+):
     """
-    Restart the Celery workers, one at a time, each after its running tasks have finished.
+    Restart the Celery workers, on each host one at a time, each after its running tasks have finished.
 
     A worker first takes no new tasks (others do), then is waited for, restarted, and must run a task before the next
     one's turn. At --max-wait nothing is killed: it takes tasks again, and exit 7 names the task.
     Ctrl-C, a lost connection or a killed terminal are safe at any moment: the worker takes tasks again by itself.
     """
     from airfleet import workers
+    from airfleet.batches import batch_of
     from tasks import screen
 
-    wish = workers.Wish(max_wait, allow_gap, kill_after_wait)
     workers.restart_workers(
-        environment(env), count=count, only=only, dry_run=dry_run, wish=wish, screen=screen.Screen()
+        environment(env),
+        count=count,
+        only=only,
+        dry_run=dry_run,
+        wish=workers.Wish(max_wait, allow_gap, kill_after_wait),
+        screen=screen.Screen(),
+        over=workers.Rollout(batch_of(batch), max_failures),
     )
 
 

@@ -8,6 +8,7 @@ import os
 
 PATH = "/var/log/airfleet/history.jsonl"
 MODE, FOLDER_MODE = 0o640, 0o750
+RETIRE, DONE = "retire", "done"
 
 
 def record(words, tell):
@@ -32,12 +33,35 @@ def record(words, tell):
 
 def history(words, tell):
     """Return the newest entries, oldest first, at most `limit` of them."""
+    return {"entries": _read(words)[-words["limit"] :]}
+
+
+def members(words, tell=None):
+    """Return {"members": {name: [when, its part of the inventory or {}]}, "retired": {name: when}}.
+
+    The hosts that were ever worked on, each as it was last written down, and those that were retired; `when` is the
+    beginning of the run, as the history has it.
+    """
+    found, retired = {}, {}
+    for entry in _read(words):
+        when = str(entry.get("began"))
+        if entry.get("doing") == RETIRE:
+            if entry.get("result") == DONE:
+                retired.update(dict.fromkeys(entry.get("retired") or (), when))
+            continue
+        for name in entry.get("hosts") or {}:
+            found.setdefault(name, [when, {}])[0] = when
+        for name, part in (entry.get("members") or {}).items():
+            found[name] = [when, part]
+    return {"members": found, "retired": retired}
+
+
+def _read(words):
     try:
         with open(words.get("path", PATH), encoding="utf-8", errors="replace") as f:
-            entries = _entries(f.read())
+            return _entries(f.read())
     except FileNotFoundError:
-        entries = []
-    return {"entries": entries[-words["limit"] :]}
+        return []
 
 
 def _entries(text):

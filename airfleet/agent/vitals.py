@@ -9,7 +9,7 @@ import os
 import threading
 import time
 
-from airfleet.agent import effective, files, lock, maintenance, pages, processes, run, signs, stores, unitfacts
+from airfleet.agent import effective, files, history, lock, maintenance, pages, processes, run, signs, stores, unitfacts
 
 KINDS_OF_MEMORY = {"MemTotal": "total_mb", "MemAvailable": "available_mb", "SwapFree": "swap_free_mb"}
 EATERS = 5
@@ -27,6 +27,7 @@ def vitals(words, tell):
     jobs = {"host": host, "units": unitfacts.look, "release": release, "stores": stores.look, "web": pages.page}
     jobs["maintenance"] = maintenance.now
     jobs["operation"] = lock.now
+    jobs["members"] = history.members
     if words["deep"]:
         jobs.update(journal=signs.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)
         jobs.update(versions=versions, pidfiles=processes.pidfiles, effective=effective.look)

@@ -37,6 +37,7 @@ IN_HAND: Mapping[str, frozenset[str]] = {
     "scale-workers": WORKERS,
     "drain-workers": WORKERS,
     "resume-workers": WORKERS,
+    "retire": SERVICES | {CODE, ENVIRONMENT},
     "maintenance.on": WORKERS,
     "maintenance.off": WORKERS,
     "backup.create": frozenset(),

@@ -66,6 +66,7 @@ AIRFLOW_3 = Generation(
             instances=True,
             drains=True,
             supervises=True,
+            calls_api=True,  # the triggerer and the DAG processor have an API of their own, in their process
         ),
         Service(
             "flower",

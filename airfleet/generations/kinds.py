@@ -19,8 +19,8 @@ class Service:
     `stage` is the stage of a bootstrap or deploy that restarts it, `job` the type of the job whose heartbeat it writes
     into the database. `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for
     the running tasks; `listens` that it binds the web port, which may need a capability; `supervises` that it looks
-    after children that hide from others. `also` are names of other generations for what this service does: an
-    operator's fingers, and a runbook, need not know which one is there.
+    after children that hide from others; `calls_api` that its tasks speak to the web port. `also` are names of other
+    generations for what this service does: an operator's fingers, and a runbook, need not know which one is there.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Service:
     drains: bool = False
     listens: bool = False
     supervises: bool = False
+    calls_api: bool = False
     also: tuple[str, ...] = ()
 
     def is_called(self, name: str) -> bool:

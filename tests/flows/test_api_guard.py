@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airfleet.errors import GateRefused
+from airfleet import session
+from airfleet.api_guard import refuse_long_outage
+from airfleet.errors import GateRefused, HostUnreachable
 from airfleet.services import steer_service
 from airfleet.workers import Wish
 from tests.flows.test_workers import INVENTORY, TASK, Crowd
@@ -79,3 +81,13 @@ def test_nothing_is_asked_where_nothing_runs(crowd):
     steer(crowd, "stop")
     assert restarted(crowd)
     assert not [call for call in crowd.calls if call[1] == "patience"]
+
+
+def test_a_host_that_was_left_out_is_not_asked_for_its_tasks_and_named(crowd):
+    """`--max-failures` goes on without it; its tasks are unknown, which is said."""
+    with session.opened("", doing="test") as fleet:
+        fleet.bear(1, crowd.say)
+        fleet.failures.take({"b": HostUnreachable("the connection was lost", place="b")})
+        refuse_long_outage(fleet, crowd, "a", "restart")
+    assert not [event for event in crowd.diary if event[0] == "b"]
+    assert "  tasks on b, left out before, can't be counted" in crowd.said

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from airfleet import inventory, release_stages
-from airfleet.deploy import Deploy, Wish
+from airfleet.batches import Batch
+from airfleet.deploy import Deploy
 from airfleet.desired import Target
 from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, LockHeld, RolloutStopped
+from airfleet.model import Outcome
 from airfleet.secrets import NAMES, Secret, Secrets
 from airfleet.session import Fleet
+from airfleet.wishes import Wish
 from tests.flows.conftest import MemoryHost
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -40,7 +44,10 @@ PARSED = {
 
 
 class DeployHost(MemoryHost):
-    """A host that answers what a deploy asks; `sick` names probes that are not well with the new release."""
+    """A host that answers what a deploy asks; `sick` names probes that are not well with the new release.
+
+    It is cut off from the moment at which it is asked for what `lost_at` names.
+    """
 
     gate: dict = PARSED
     resolved: dict = {"commit": NEW, "subject": "new", "forced": False, "before": OLD, "requirements": ""}  # noqa: RUF012
@@ -50,12 +57,30 @@ class DeployHost(MemoryHost):
         super().__init__(name, diary, states)
         self.sick = set()
         self.entries = []
+        self.lost_at = ""
 
     @property
     def current(self):
         return self.states["link", CURRENT]["target"].rpartition("/")[2]
 
+    def _is_there(self, name):
+        if self.lost_at in (name, "now"):
+            self.lost_at = "now"
+            raise HostUnreachable("the connection was lost", place=self.name)
+
+    def look(self, resources):
+        self._is_there("look")
+        return super().look(resources)
+
+    def apply(self, changes, tell):
+        try:
+            self._is_there(f"apply {changes[0].resource.kind}")
+        except HostUnreachable as e:
+            return Outcome(untouched=[(c.resource.kind, c.resource.key) for c in changes], error=e)
+        return super().apply(changes, tell)
+
     def call(self, name, words, tell=None):
+        self._is_there(name)
         if name not in ("record", "history", "workers_look", "prune"):
             self.diary.add(self.name, "call", name)
         return getattr(self, f"_{name}", self._probe)(words, name)
@@ -171,7 +196,7 @@ def fleet(diary):
         stages = release_stages.desired(target, [name], "always")[name]
         resources = [*release_stages.all_of(stages), *release_stages.settled(target, name).resources]
         hosts[name] = DeployHost(name, diary, {(r.kind, r.key): r.state for r in resources})
-    return Fleet(given, hosts, hosts, secrets, Path("secrets.yaml"), "deploy")
+    return Fleet(given, dict(hosts), hosts, secrets, Path("secrets.yaml"), "deploy")
 
 
 def deploy(fleet, screen, **wish):
@@ -356,3 +381,92 @@ def test_every_host_keeps_the_history(fleet, screen):
     assert entry["result"] == "done"
     assert entry["hosts"] == dict.fromkeys(fleet.hosts, NEW[:12])
     assert OLD in fleet.hosts["af2"].pruned["keep"]
+
+
+def test_a_batch_of_hosts_is_restarted_together_behind_the_canary(fleet, diary, screen):
+    """The canary's host alone; then the others at the same time: each reaches its restart while the other is in its."""
+    both = threading.Barrier(2, timeout=10)
+    for name in ("af2", "af3"):
+        host = fleet.hosts[name]
+        restart = host._restart_drained
+        host._restart_drained = lambda words, name, restart=restart: (both.wait(), restart(words, name))[1]
+    deploy(fleet, screen, batch=Batch(2))
+    restarted = [event[0] for event in diary if event[1] == "restarted"]
+    assert ["af1", "af1"] == restarted[:2]
+    assert {"af2", "af3"} == set(restarted[2:4])
+    assert not both.broken
+
+
+@pytest.mark.parametrize("lost_at", ["look", "apply release", "apply link", "restart_drained"])
+def test_a_host_that_is_cut_off_is_left_out_when_that_is_borne(fleet, screen, lost_at):
+    """Whenever it goes: it is named, the others are brought to the release and are well, exit 7 at the end."""
+    fleet.hosts["af2"].lost_at = lost_at
+    with pytest.raises(RolloutStopped) as e:
+        deploy(fleet, screen, max_failures=1)
+    assert "left out: af2: the connection was lost" in screen.said
+    assert "af2: the connection was lost" in e.value.problem
+    assert "af1 bbbbbbbbbbbb, af2 can't be asked" in e.value.state
+    assert "af3 bbbbbbbbbbbb" in e.value.state
+    started = fleet.hosts["af3"].states["unit", "airflow-worker@2.service"][f"started with {CURRENT}"]
+    assert started == NEW
+    assert ["stopped"] == [entry["result"] for entry in fleet.hosts["af3"].entries]
+
+
+@pytest.mark.parametrize("lost_at", ["look", "restart_drained"])
+def test_without_being_borne_with_it_stops_the_deploy(fleet, diary, screen, lost_at):
+    """The default: the first host that is lost stops it (exit 3), and nobody behind it is restarted."""
+    fleet.hosts["af2"].lost_at = lost_at
+    with pytest.raises(HostUnreachable):
+        deploy(fleet, screen)
+    assert not [event for event in diary if event[:2] == ("af3", "restarted")]
+
+
+def test_one_host_more_than_is_borne_stops_the_deploy(fleet, screen):
+    """Both are named."""
+    fleet.hosts["af2"].lost_at = "look"
+    fleet.hosts["af3"].lost_at = "restart_drained"
+    with pytest.raises(RolloutStopped) as e:
+        deploy(fleet, screen, max_failures=1)
+    assert "af3: the connection was lost" in e.value.problem
+    assert "left out before: af2: the connection was lost" in e.value.problem
+
+
+@pytest.mark.parametrize("what", ["worker", "probe_scheduler"])
+def test_a_canary_that_fails_is_put_back_whatever_is_borne(fleet, diary, screen, what):
+    """A release that the canary can't run is no host's own fault."""
+    fleet.hosts["af1"].sick = {what}
+    with pytest.raises(RolloutStopped) as e:
+        deploy(fleet, screen, max_failures=2, batch=Batch(2))
+    assert "every host is back on aaaaaaaaaaaa" in e.value.state
+    assert not [event for event in diary if event[1] == "restarted" and event[0] != "af1"]
+
+
+def test_a_host_with_other_roles_is_not_done_without(fleet, screen):
+    """Two schedulers on different releases are worse than no deploy."""
+    fleet.hosts["af1"].lost_at = "apply release"
+    with pytest.raises(HostUnreachable):
+        deploy(fleet, screen, max_failures=2)
+
+
+def test_a_host_that_is_back_is_healed_by_the_next_deploy(fleet, screen):
+    """It alone is changed."""
+    lost = fleet.hosts["af2"]
+    lost.lost_at = "look"
+    with pytest.raises(RolloutStopped):
+        deploy(fleet, screen, max_failures=1)
+    fleet.hosts = {name: fleet.everyone[name] for name in fleet.everyone}
+    lost.lost_at = ""
+    screen.said.clear()
+    deploy(fleet, screen)
+    assert lost.current == NEW
+    assert ["af2"] == [plan.host for plan in screen.planned if plan]
+    assert "done" in screen.said[-1]
+
+
+def test_a_rollback_goes_on_without_a_host_that_is_borne(fleet, screen):
+    """Neither the history nor the release is asked of it."""
+    deploy(fleet, screen)
+    fleet.hosts["af2"].lost_at = "now"
+    with pytest.raises(RolloutStopped) as e:
+        Deploy(fleet, screen, Wish(max_failures=1)).backward("")
+    assert "af3 aaaaaaaaaaaa" in e.value.state

@@ -3,9 +3,10 @@
 import pytest
 
 from airfleet.errors import ApplyFailed, GateRefused
+from airfleet.failures import Failures
 from airfleet.model import Stage
 from airfleet.resources import Directory, Unit
-from airfleet.rollout import Hooks, converge, look
+from airfleet.rollout import Hooks, Terms, converge, look
 
 DIR = Directory("/a")
 OTHER = Directory("/b")
@@ -16,10 +17,10 @@ def stages(*pairs):
     return tuple(Stage(name, resources) for name, resources in pairs)
 
 
-def run(hosts, desired, report, hooks=None):
+def run(hosts, desired, report, hooks=None, failures=None):
     wanted = {name: [r for s in ss for r in s.resources] for name, ss in desired.items()}
-    facts = look(hosts, wanted, parallel=4)
-    return converge(hosts, lambda: desired, facts, report, hooks or Hooks(), parallel=4)
+    facts = look(hosts, wanted, parallel=4, failures=failures)
+    return converge(hosts, lambda: desired, facts, report, hooks or Hooks(), Terms(4, failures or Failures()))
 
 
 def test_a_host_in_order_is_looked_at_once(make_host, diary, report):
@@ -114,7 +115,7 @@ def test_a_change_may_teach_what_later_stages_should_be(make_host, report):
 
     host = make_host("h")
     facts = look({"h": host}, {"h": [r for s in desire()["h"] for r in s.resources]}, parallel=1)
-    converge({"h": host}, desire, facts, report, Hooks(before={"two": learn}), parallel=1)
+    converge({"h": host}, desire, facts, report, Hooks(before={"two": learn}), Terms(1))
     assert ("directory", "/learned") in host.states
     assert ("directory", "/unknown") not in host.states
 
@@ -124,3 +125,44 @@ def test_hosts_without_a_resource_in_a_stage_are_left_alone(make_host, diary, re
     hosts = {name: make_host(name) for name in ("a", "b")}
     run(hosts, {"a": stages(("one", (DIR,))), "b": stages(("one", ()))}, report)
     assert {"a"} == {event[0] for event in diary}
+
+
+def several(make_host):
+    """Return three hosts, the failures that are borne of them, and what is wanted there."""
+    hosts = {name: make_host(name) for name in ("a", "b", "c")}
+    return (
+        hosts,
+        Failures(1, frozenset({"b", "c"}), hosts),
+        dict.fromkeys(hosts, stages(("one", (DIR,)), ("two", (OTHER,)))),
+    )
+
+
+def test_a_host_that_fails_is_left_out_of_what_follows_when_that_is_borne(make_host, diary, report):
+    """The others go through all stages; it is never touched again."""
+    hosts, failures, desired = several(make_host)
+    failing = hosts["b"]
+    failing.failing = {"/a"}
+    run(hosts, desired, report, failures=failures)
+    assert ["b"] == list(failures.found)
+    assert ["a", "c"] == list(hosts)
+    assert [("b", "apply", "/a")] == [event for event in diary if event[0] == "b" and event[1] == "apply"]
+    assert ("directory", "/b") in hosts["c"].states
+
+
+def test_a_change_that_does_not_stick_is_a_failure_that_may_be_borne(make_host, report):
+    """As any other."""
+    hosts, failures, desired = several(make_host)
+    hosts["c"].stubborn = {"/b"}
+    run(hosts, desired, report, failures=failures)
+    assert "still not as it should be" in failures.found["c"].problem
+
+
+@pytest.mark.parametrize("failing", [["a"], ["b", "c"]])
+def test_what_is_not_borne_stops_all(make_host, report, failing):
+    """A host that can't be done without, or one too many."""
+    hosts, failures, desired = several(make_host)
+    for name in failing:
+        hosts[name].failing = {"/a"}
+    with pytest.raises(ApplyFailed):
+        run(hosts, desired, report, failures=failures)
+    assert ("directory", "/b") not in hosts["c"].states

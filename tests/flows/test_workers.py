@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from airfleet import session
+from airfleet.batches import Batch
 from airfleet.errors import GateRefused, HostUnreachable, NotHealthy, RolloutStopped, UsageError
 from airfleet.services import steer_service, steps_of
 from airfleet.staffing import drain_workers, resume_workers, scale_workers
-from airfleet.workers import Wish, restart_workers
+from airfleet.workers import Rollout, Wish, restart_workers
 
 TASK = {"dag": "etl", "task": "load", "run": "r1", "try": 1, "elapsed_s": 60.0, "retries_left": 2, "usual_s": 90.0}
 INVENTORY = {
@@ -30,6 +33,7 @@ class Crowd:
         self.said = []
         self.workers = {"a": {}, "b": {}}
         self.answers = {}
+        self.meeting = None
 
     def host(self, name, address, ask):
         return MemoryHost(name, self)
@@ -91,6 +95,8 @@ class MemoryHost:
             self.crowd.diary.append((self.name, name, words["entry"]))
             return {"added": True}
         self.crowd.diary.append((self.name, name, words["unit"] if name == "steer" else numbers[0]))
+        if self.crowd.meeting and self.name in ("b", "d") and numbers == [1]:
+            self.crowd.meeting.wait()
         answer = self.crowd.answers.get((self.name, name, numbers[0]), {})
         if isinstance(answer, BaseException):
             raise answer
@@ -106,8 +112,18 @@ def crowd(install):
     return made
 
 
-def restart(crowd, count=0, only="", dry_run=False, **wish):
-    restart_workers("", count=count, only=only, dry_run=dry_run, wish=Wish(**wish), screen=crowd)
+@pytest.fixture
+def more(install):
+    """The same with a third host of workers, d."""
+    made = Crowd()
+    made.workers["d"] = {}
+    hosts = {**INVENTORY["hosts"], "d": {"address": "10.1.0.14", "roles": ["worker"]}}
+    install({**INVENTORY, "hosts": hosts}, made.host)
+    return made
+
+
+def restart(crowd, count=0, only="", dry_run=False, over=None, **wish):
+    restart_workers("", count=count, only=only, dry_run=dry_run, wish=Wish(**wish), screen=crowd, over=over)
 
 
 def test_workers_are_restarted_one_after_the_other_under_the_lock(crowd):
@@ -315,3 +331,41 @@ def test_what_changes_nothing_is_not_in_the_history(crowd):
     with pytest.raises(GateRefused):
         restart(crowd)
     assert crowd.history == []
+
+
+def test_a_batch_of_hosts_restarts_its_workers_together(more):
+    """The first host alone; two others at the same time, the workers of each one after the other."""
+    more.meeting = threading.Barrier(2, timeout=10)
+    restart(more, over=Rollout(Batch(2)))
+    restarted = [(host, number) for host, name, number in more.calls[1:] if name == "restart_drained"]
+    assert [("a", 1), ("a", 2)] == restarted[:2]
+    assert [1, 2, 3] == [number for host, number in restarted if host == "b"]
+    assert {("b", 1), ("d", 1)} == set(restarted[2:4])
+
+
+def test_a_host_that_fails_is_left_out_and_named_when_that_is_borne(more):
+    """The others are finished; exit 7 says what was not done."""
+    more.answers["b", "restart_drained", 2] = HostUnreachable("the connection was lost", place="b")
+    with pytest.raises(RolloutStopped) as e:
+        restart(more, over=Rollout(max_failures=1))
+    assert "left out: b: the connection was lost" in e.value.problem
+    assert "done: worker1@a, worker2@a, worker1@b, worker1@d, worker2@d" in e.value.state
+    assert "worker2@b: takes tasks again by itself; untouched: worker3@b" in e.value.state
+    each = {"a": "worker1 done; worker2 done", "b": "worker1 done; worker2 in doubt; worker3 untouched"}
+    assert more.history == [("restart-workers", "stopped", {**each, "d": "worker1 done; worker2 done"})]
+
+
+def test_the_first_host_that_fails_stops_all_whatever_is_borne(more):
+    """It is the canary."""
+    more.answers["b", "restart_drained", 1] = {"ok": False, "says": "does not answer"}
+    with pytest.raises(NotHealthy):
+        restart(more, only="b,d", over=Rollout(max_failures=1))
+    assert not [call for call in more.calls if call[0] == "d"]
+
+
+def test_a_role_chooses_its_hosts(crowd):
+    """`--only worker` is every host with workers."""
+    restart(crowd, only="worker")
+    assert {"a", "b"} <= {host for host, name, _ in crowd.calls[1:] if name == "restart_drained"}
+    with pytest.raises(UsageError):
+        restart(crowd, only="triggerer")

@@ -1,0 +1,36 @@
+"""What an operator may want of a deploy or a rollback. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airfleet import release_stages
+from airfleet.batches import ONE, Batch, checked_failures
+from airfleet.errors import UsageError
+
+POLICIES = (release_stages.ALWAYS, release_stages.CHANGED, release_stages.NEVER)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator may want of a deploy; `ref` empty is the inventory's branch."""
+
+    ref: str = ""
+    restart: str = release_stages.ALWAYS
+    max_wait_s: int = 3600
+    lock_wait_s: int = 0
+    accepted: frozenset[str] = field(default_factory=frozenset)
+    dry_run: bool = False
+    batch: Batch = ONE
+    max_failures: int = 0
+
+    def checked(self) -> Wish:
+        """Return it, or raise UsageError for what can't be meant."""
+        if self.restart not in POLICIES:
+            raise UsageError(
+                f"--restart {self.restart}", remedy=f"one of {', '.join(POLICIES)}", state="nothing was contacted"
+            )
+        if self.max_wait_s < 0 or self.lock_wait_s < 0:
+            raise UsageError("a time to wait can't be negative", state="nothing was contacted")
+        checked_failures(self.max_failures)
+        return self

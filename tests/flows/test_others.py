@@ -1,0 +1,158 @@
+"""A bootstrap of some hosts: the others say which release there is, and whether the keys are theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from airfleet import inventory as inventories
+from airfleet import session
+from airfleet.airflow_cfg import render_cfg, settings
+from airfleet.bootstrap import Wish, bring_up
+from airfleet.desired import UNKNOWN_COMMIT, Target, stages_of
+from airfleet.errors import ChangesPending, GateRefused, HostUnreachable
+from airfleet.model import Facts, Seen
+from airfleet.others import Others
+from airfleet.secrets import Secret, Secrets
+from tests.flows.test_deploy import NEW, OLD, DeployHost, Quiet
+
+CONFIG = "/home/airflow/airflow/airflow.cfg"
+KEYS = {
+    "database_password": "pw",
+    "flower_password": "f",
+    "redis_password": "r",
+    "fernet_key": "F" * 43 + "=",
+    "webserver_secret_key": "w" * 40,
+}
+INVENTORY = {
+    "database": {"host": "10.1.0.2"},
+    "dags": {"repository": "https://git.internal/dags.git"},
+    "hosts": {
+        "af1": {"address": "10.1.0.11", "roles": ["redis", "scheduler", "webserver"]},
+        "af2": {"address": "10.1.0.12", "roles": ["worker"]},
+        "af3": {"address": "10.1.0.13", "roles": ["worker"]},
+    },
+}
+
+
+class Host(DeployHost):
+    """A host in memory that also shows the text of its airflow.cfg; without states it is a bare one."""
+
+    text = ""
+
+    def look(self, resources):
+        facts = super().look(resources)
+        key = ("file", CONFIG)
+        if self.text and key in facts.seen:
+            return Facts({**facts.seen, key: Seen({"sha256": "another"}, {"text": self.text})})
+        return facts
+
+
+@pytest.fixture
+def given():
+    return inventories.parse(yaml.safe_dump(INVENTORY), Path("inventory.yaml"))
+
+
+@pytest.fixture
+def hosts(install, diary, given):
+    """Two hosts in order on a release, and a third one that is bare; `secrets.yaml` has their keys."""
+    target = Target(given, _secrets(KEYS), {"url": given.airflow.constraints_for("{python}")}, OLD)
+    made = {}
+    for name in given.hosts:
+        there = {(r.kind, r.key): r.state for s in stages_of(target, given.hosts[name]) for r in s.resources}
+        made[name] = Host(name, diary, {} if name == "af3" else there)
+    install(INVENTORY, lambda name, address, ask: made[name], yaml.safe_dump(KEYS))
+    return made
+
+
+def _secrets(values):
+    return Secrets({name: Secret(value) for name, value in values.items()})
+
+
+def plan_of(only):
+    screen = Quiet()
+    with pytest.raises(ChangesPending):
+        bring_up("", Wish(only, dry_run=True), screen)
+    (plan,) = screen.planned
+    return {(c.resource.kind, c.resource.key): c.resource.state for c in plan.changes}
+
+
+def release_in(plan):
+    return plan["link", "/home/airflow/dags/current"]["target"].removeprefix("releases/")
+
+
+def test_a_new_host_gets_the_release_that_the_others_run(hosts):
+    """Not the newest of the branch; and the others are looked at, nothing more."""
+    assert OLD == release_in(plan_of("af3"))
+    assert {"look", "members"} == {event[2] if event[1] == "call" else event[1] for event in hosts["af2"].diary}
+
+
+def test_a_host_that_was_away_gets_it_too(hosts):
+    """One that runs an older release is brought to what most have, also alone."""
+    hosts["af3"].states = dict(hosts["af2"].states)
+    hosts["af3"].states["link", "/home/airflow/dags/current"] = {"target": f"releases/{NEW}", "owner": "airflow"}
+    assert OLD == release_in(plan_of("af3"))
+
+
+def test_one_of_the_others_is_enough(hosts):
+    """A host that is down keeps nobody from adding another."""
+    hosts["af1"].lost_at = "now"
+    assert OLD == release_in(plan_of("af3"))
+
+
+def test_with_nobody_to_ask_it_is_refused(hosts):
+    """The newest of the branch would be a guess: exit 3 names who can't be asked."""
+    hosts["af1"].lost_at = hosts["af2"].lost_at = "now"
+    with pytest.raises(HostUnreachable) as e:
+        bring_up("", Wish("af3", dry_run=True), Quiet())
+    assert "af1: the connection was lost; af2: the connection was lost" in e.value.problem
+
+
+def test_where_nobody_has_a_release_the_newest_of_the_branch_is_taken(hosts):
+    """A first bootstrap may begin with one host."""
+    hosts["af1"].states = hosts["af2"].states = {}
+    assert UNKNOWN_COMMIT == release_in(plan_of("af3"))
+
+
+@pytest.mark.parametrize(
+    ("key", "title"), [("fernet_key", "the Fernet key"), ("webserver_secret_key", "the web server's secret key")]
+)
+def test_another_key_than_the_others_have_is_refused(hosts, given, key, title):
+    """Exit 8: with two keys no host could read what the other stores."""
+    theirs = _secrets({**KEYS, key: "G" * 43 + "="})
+    hosts["af2"].text = render_cfg(settings(given, given.hosts["af2"], theirs))
+    with pytest.raises(GateRefused) as e:
+        bring_up("", Wish("af3", dry_run=True), Quiet())
+    assert f"{title} in secrets.yaml is not the one that af2 has" in e.value.problem
+
+
+def test_the_secret_of_airflow_3_is_such_a_key(hosts, install):
+    """Made anew for one host alone it would sign what no API server accepts."""
+    keys = {**KEYS, "jwt_secret": "j" * 40}
+    later = {**INVENTORY, "airflow": {"version": "3.3.2"}}
+    install(later, lambda name, address, ask: hosts[name], yaml.safe_dump(keys))
+    with session.opened("", doing="test", only="af3") as fleet:
+        target, theirs = Target(fleet.inventory, fleet.secrets, {}), _secrets({**keys, "jwt_secret": "k" * 40})
+        text = render_cfg(settings(fleet.inventory, fleet.inventory.hosts["af2"], theirs))
+        facts = {"af2": Facts({("file", CONFIG): Seen({"sha256": "another"}, {"text": text})})}
+        with pytest.raises(GateRefused) as e:
+            Others(fleet).guard_keys(target, facts)
+    assert "the secret that signs what tasks show the API server in secrets.yaml" in e.value.problem
+
+
+def test_another_setting_than_the_others_have_is_none_of_its_business(hosts, given):
+    """What is pending on the others is for their own bootstrap."""
+    wanted = settings(given, given.hosts["af2"], _secrets(KEYS))
+    wanted["core"]["parallelism"] = "7"
+    hosts["af2"].text = render_cfg(wanted)
+    assert OLD == release_in(plan_of("af3"))
+
+
+def test_new_secrets_are_not_made_beside_those_of_the_others(hosts, install):
+    """A lost secrets file is not replaced because the one host that is chosen is bare."""
+    install(INVENTORY, lambda name, address, ask: hosts[name])
+    with pytest.raises(GateRefused) as e:
+        bring_up("", Wish("af3", dry_run=True), Quiet())
+    assert "lacks fernet_key" in e.value.problem

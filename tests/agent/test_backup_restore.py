@@ -129,6 +129,27 @@ def test_a_view_of_somebody_elses_elsewhere_is_not_dropped(rig, changed):
     assert rig.printed_now() == now
 
 
+def test_a_role_that_is_not_there_is_named(rig, changed):
+    """As on a new server: the backup grants it rights, and says so; one `create role` later all is well."""
+    manifest, before = changed
+    rig.sql("drop owned by reader", "drop role reader", database="airflow")
+    now = rig.printed_now()
+    refused = rig.call("backup_restore", manifest)
+    assert (refused["class"], 'CREATE ROLE "reader"' in refused["remedy"]) == ("database", True), refused
+    assert rig.printed_now() == now
+    rig.sql("create role reader")
+    assert rig.call("backup_restore", manifest)["t"] == "answer"
+    assert rig.printed() == before
+
+
+def test_another_schema_is_refused_before_anything_is_touched(rig, changed):
+    """The role's own schema is what a backup is of."""
+    manifest, _ = changed
+    for op in ("backup_ready", "backup_restore"):
+        refused = rig.call(op, {**manifest, "schema": "other"})
+        assert (refused["class"], "the backup is of the schema other" in refused["error"]) == ("refused", True)
+
+
 def test_somebody_who_uses_the_tables_is_named(rig, changed):
     """A session that holds a lock is not waited for without end, and not ended."""
     manifest, _ = changed

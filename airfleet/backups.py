@@ -126,15 +126,15 @@ class Backups:
 
 def create(env: str, where: Where, screen: Screen) -> None:
     """Make a backup, then remove those that are not kept any longer."""
-    with session.opened(env, doing="backup.create") as fleet, fleet.locked(wait_s=where.lock_wait_s, say=screen.say):
+    with session.opened(env, doing="backup.create") as fleet:
         backups = Backups(fleet, screen, where)
-        name = manifest.name_of(backups.environment, datetime.now(UTC))
-        entry = records.entry("backup.create", backup=name)
-        with records.recorded(fleet, entry, screen.say):
-            with left("no backup was made; those that are there are as they were"):
-                made = backups.create(name)
-            with left(f"{name} was made; those that should go are still there"):
-                gone = backups.remove_old(made)
+        with fleet.locked(wait_s=where.lock_wait_s, say=screen.say):
+            name = manifest.name_of(backups.environment, datetime.now(UTC))
+            with records.recorded(fleet, records.entry("backup.create", backup=name), screen.say):
+                with left("no backup was made; those that are there are as they were"):
+                    made = backups.create(name)
+                with left(f"{name} was made; those that should go are still there"):
+                    gone = backups.remove_old(made)
     if gone:
         screen.say(f"  removed, as backup.keep says: {', '.join(gone)}")
     screen.say(f"done: {made} in {backups.store.where}", "bold green")

@@ -78,7 +78,7 @@ def backup_ready(words, tell):
     with postgres_client.Client(words) as client, client.session() as session:
         seen = backup_sql.look(session)
         client_for(client, seen, manifest)
-        _refuse_foreign(client, seen)
+        _refuse(client, seen, manifest)
     os.close(backup_folder.opened(words["path"], manifest, tell))
     extra = sorted(set(seen["tables"]) - set(manifest["tables"]))
     return {"airflow": backup.airflow_of(words["venv"]), "extra": extra}
@@ -95,13 +95,7 @@ def backup_restore(words, tell):
         with postgres_client.Client(words) as client, client.session() as session:
             seen = backup_sql.look(session)
             major = client_for(client, seen, manifest)
-            _refuse_foreign(client, seen)
-            if seen["schema"] != manifest["schema"]:
-                raise run.Refused(
-                    f"Airflow's role works in the schema {seen['schema']}, the backup is one of {manifest['schema']}",
-                    kind="refused",
-                    remedy="ALTER ROLE … SET search_path",
-                )
+            _refuse(client, seen, manifest)
             others = session.values(backup_sql.OTHERS)
             tell("emptying the schema")
             _emptied(client, session, seen, words.get("lock_ms", LOCK_MS))
@@ -125,9 +119,15 @@ def client_for(client, seen, manifest):
     return postgres_client.fitting(client.found, seen["major"], int(manifest["pg_dump"].split(".")[0]))
 
 
-def _refuse_foreign(client, seen):
+def _refuse(client, seen, manifest):
+    user, schema = client.dsn["user"], postgres_client.name(seen["schema"])
+    if seen["schema"] != manifest["schema"]:
+        raise run.Refused(
+            f"{client.place}: {user} works in {seen['schema']}, the backup is of the schema {manifest['schema']}",
+            kind="refused",
+            remedy=f"ALTER ROLE {user} SET search_path TO {postgres_client.name(manifest['schema'])}",
+        )
     if seen["foreign"]:
-        user, schema = client.dsn["user"], postgres_client.name(seen["schema"])
         some = ", ".join(f"{table} (of {owner})" for table, owner in sorted(seen["foreign"].items())[:5])
         raise run.Refused(
             f"{client.place}: in Airflow's schema there is what the role {user} does not own: {some}",

@@ -2,7 +2,7 @@
 
 A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS or STREAMS, …}.
 The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "part" | "ready" | "answer" | "end", …}.
-What the operator sends after the request says only that he is there; behind a "ready" it is what one of TAKES takes in.
+What comes after the request says only that the operator is there; behind a "ready" it is what one of TAKES takes in.
 """
 
 from __future__ import annotations

@@ -177,6 +177,9 @@ class Session:
             what, remedy = "the database can't be used", "look at `database` in the inventory and at database_password"
         else:
             what, remedy = errors[0] if errors else "psql ended without an answer", "read the lines below"
+        stranger = re.search(r'role "(.+)" does not exist', what)
+        if stranger:
+            remedy = f"as an administrator: CREATE ROLE {name(stranger.group(1))}: the backup grants it rights"
         return run.Refused(f"{place}: {what}", kind="database", remedy=remedy, tail=run.tail("\n".join(said)))
 
 

@@ -245,6 +245,7 @@ def test_a_folder_that_can_not_be_is_exit_2(town, tmp_path):
     for folder in ("file", "missing/folder"):
         with pytest.raises(UsageError):
             backups.create("", Where(str(tmp_path / folder)), town)
+    assert town.diary == []
 
 
 def test_the_list_needs_no_lock(town):

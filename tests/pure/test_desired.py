@@ -54,6 +54,13 @@ def test_no_resource_is_wanted_twice(target):
     assert len(keys) == len(set(keys))
 
 
+def test_the_client_of_the_database_is_where_backups_are_made(target):
+    """On the first scheduler's host, before the day on which it is needed; nowhere else."""
+    two = replace(target, inventory=two_hosts())
+    names = {name: resources(two, name)["packages", "apt"].names for name in two.inventory.hosts}
+    assert {"af1": True, "af2": False} == {name: "postgresql-client" in each for name, each in names.items()}
+
+
 def test_nothing_that_is_printed_holds_a_secret(target):
     """Not the resources, not what describes them: the values travel in `means` and `ask` alone."""
     text = repr(stages_of(target, target.inventory.hosts["af1"])) + repr(target)

@@ -51,7 +51,7 @@ def find(name: str, folder: Path = FOLDER) -> Runbook:
         raise UsageError(
             f"there is no runbook {name!r}{places.nearest(name, known)}",
             place="fab runbook",
-            remedy="fab runbook lists them by what you see",
+            remedy="fab runbooks lists them by what you see",
             state="nothing was contacted",
         )
     return parse(path.read_text(encoding="utf-8"), path.name)

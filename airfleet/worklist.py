@@ -46,13 +46,16 @@ class Worklist:
         del self.now[name]
 
     def became(self) -> dict[str, str]:
-        """Return what became of each host's part: {"af1": "worker1 done; worker2 untouched"}."""
+        """Return what became of each host's part: {"af1": "worker1 worker2 done / worker3 untouched"}."""
+        parts = (("done", self.done), ("in doubt", self.now), ("untouched", self.todo))
         found: dict[str, list[str]] = {}
-        for word, names in (("done", self.done), ("in doubt", self.now), ("untouched", self.todo)):
-            for name in names:
-                thing, host = _placed(name)
-                found.setdefault(host, []).append(f"{thing} {word}".strip())
-        return {host: "; ".join(words) for host, words in found.items()}
+        for word, names in parts:
+            of_host: dict[str, list[str]] = {}
+            for thing, host in map(_placed, names):
+                of_host.setdefault(host, []).append(thing)
+            for host, things in of_host.items():
+                found.setdefault(host, []).append(" ".join([*filter(None, things), word]))
+        return {host: " / ".join(words) for host, words in found.items()}
 
     def state(self) -> str:
         """Return the state of the world in one line."""

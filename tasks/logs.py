@@ -23,7 +23,8 @@ def logs(c, env="", service="", only="", since="1 hour ago", lines=100, follow=F
     Show the journals of the services on all hosts as one, in the order of time, in your time zone.
 
     Each line begins with time, host and service. Nothing is left out in --follow; lines of different hosts are held
-    back for half a second to be put in order. A host that can't be reached is named at the end (exit 3).
+    back for half a second to be put in order. A host that is lost meanwhile is asked again until it is back. One that
+    can't be reached at first is named at the end (exit 3).
     """
     import sys
 

@@ -48,7 +48,8 @@ def doctor(c, env="", only="", json=False, list=False, verbose=False):
     Name the cause of what is wrong, with its evidence and the one command to type next. Exit 9 when there is one.
 
     Looks at hosts, stores, settings, units, heartbeats, workers and DAGs; what a cause explains stands under it as its
-    effect, and what was looked at and is fine is named last. Changes nothing (a Redis key that lasts 5 s aside).
+    effect, and what was looked at and is fine is named last. While somebody's command is under way, what that brings
+    about by itself is told as held back, and is no cause. Changes nothing (a Redis key that lasts 5 s aside).
     """
     from airfleet import examine
     from tasks import screen

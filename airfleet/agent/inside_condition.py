@@ -13,6 +13,7 @@ from airfleet.agent import inside_postgres
 
 ROWS = 20
 SAMPLE = 30
+OVERTAKEN_S = 30
 REASONS = (
     ("password authentication failed", "password"),
     ("no password supplied", "password"),
@@ -98,12 +99,18 @@ def tasks(connection, words):
 
 
 def queued(connection, words):
-    """Return [{"queue", "count", "oldest_s"}] of the tasks that wait in the broker."""
+    """Return [{"queue", "count", "oldest_s", "overtaken"}] of the tasks that wait in the broker.
+
+    A queue is served in its order: a task is overtaken if one that was queued a good while after it runs already.
+    """
     return _rows(
         connection,
-        ("queue", "count", "oldest_s"),
-        "select queue, count(*), extract(epoch from now() - min(queued_dttm))::float8 from task_instance"
-        " where state = 'queued' group by 1 order by 1",
+        ("queue", "count", "oldest_s", "overtaken"),
+        "select q.queue, count(*), extract(epoch from now() - min(q.queued_dttm))::float8,"
+        f" count(*) filter (where q.queued_dttm < r.newest - interval '{OVERTAKEN_S} seconds')"
+        " from task_instance q left join (select queue, max(queued_dttm) as newest from task_instance"
+        " where state = 'running' group by 1) r on r.queue = q.queue"
+        " where q.state = 'queued' group by 1 order by 1",
     )
 
 

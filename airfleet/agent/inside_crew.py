@@ -12,6 +12,7 @@ from kombu.exceptions import KombuError
 from airfleet.agent import inside_celery
 
 REPLY_S = 1.0
+PATIENT_S = 5.0  # for a busy host; whoever has answered is not waited for longer
 AGAIN_S = 5
 UNACKED = "unacked"
 
@@ -42,10 +43,11 @@ def _errors(app):
 
 def _look(app, words):
     expected = words["nodes"]
-    replies = app.control.broadcast("ping", reply=True, timeout=REPLY_S) or []
-    names = [name for reply in replies for name in reply]
+    names = _ping(app, timeout=REPLY_S)
+    if late := sorted(set(expected) - set(names)):
+        names += _ping(app, destination=late, timeout=PATIENT_S, limit=len(late))
     there = sorted(set(names))
-    inspect = app.control.inspect(destination=there, timeout=REPLY_S, limit=len(there)) if there else None
+    inspect = app.control.inspect(destination=there, timeout=PATIENT_S, limit=len(there)) if there else None
     queues = (inspect.active_queues() or {}) if inspect else {}
     reserved = (inspect.reserved() or {}) if inspect else {}
     active = (inspect.active() or {}) if inspect else {}
@@ -67,6 +69,12 @@ def _look(app, words):
         }
     wanted = sorted({*words["queues"], *(queue for node in nodes.values() for queue in node["queues"] or [])})
     return {"nodes": nodes, **_waiting(app, wanted)}
+
+
+def _ping(app, **how):
+    """Return the name of each that answers: one that does so twice, or that two have, twice."""
+    replies = app.control.broadcast("ping", reply=True, **how) or []
+    return [name for reply in replies for name in reply]
 
 
 def _waiting(app, queues):

@@ -232,12 +232,12 @@ def killed_tasks(c: Checkup) -> Iterator[Finding]:
         facts += [Fact(f"systemctl show {unit}", f"KillMode={seen['kill_mode']}") for unit, seen in mode.items()]
         if sign and mended:
             facts.append(Fact(f"systemctl show {sign['unit']}", "KillMode=mixed, and started since"))
-        says = "were stopped with their tasks in the last hour"
+        says = "were stopped with their tasks in the last hour" + ("; mended since" if mended else "")
         yield Finding(
             "restart-killed-tasks",
             Layer.UNITS,
             f"{name}: workers",
-            f"{says}{'; mended since' * mended}" if sign else "would be killed with their tasks by a restart",
+            says if sign else "would be killed with their tasks by a restart",
             tuple(facts),
             "those tasks failed, or run again from the beginning" if sign else "none yet",
             "fab plan" if mode else "fab runbook restart-killed-tasks",

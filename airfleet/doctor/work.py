@@ -188,6 +188,9 @@ def unserved(c: Checkup) -> Iterator[Finding]:
     ours = {queue for name in c.inventory.with_role("worker") for queue in c.inventory.hosts[name].celery.queues}
     waiting = {each["queue"]: each for each in c.airflow.get("queued") or ()}
     coming = {queue for node in c.nodes if _is_starting(c, node) for queue in _queues_of(c, node)}
+    # One that answers and has not told its queues in time is busy, and serves them.
+    busy = [node for node, seen in c.nodes.items() if seen["answers"] and seen["queues"] is None]
+    coming |= {queue for node in busy for queue in _queues_of(c, node)}
     for queue in sorted((ours | set(waiting)) - served - coming):
         count = waiting.get(queue, {}).get("count", 0)
         length = crew["queues"].get(queue)
@@ -253,10 +256,12 @@ def lost_messages(c: Checkup) -> Iterator[Finding]:
         raise CouldNotLook("queued tasks")
     if any(node["reserved"] is None or node["active"] is None for node in c.nodes.values()):
         return  # a worker that did not answer may hold them
-    held = sum(node["reserved"] for node in c.nodes.values())
+    held, active = (sum(node[what] for node in c.nodes.values()) for what in ("reserved", "active"))
     for each in c.airflow["queued"]:
         length = crew["queues"].get(each["queue"], 0)
-        if each["oldest_s"] < QUEUED_S or each["count"] <= length + held:
+        # What a worker has just begun is still queued in the database, or has begun since that was asked.
+        missing = max(each["count"] - length - held - active, each["overtaken"] - held)
+        if each["oldest_s"] < QUEUED_S or missing <= 0:
             continue
         yield Finding(
             "queue-db-disagree",
@@ -265,7 +270,8 @@ def lost_messages(c: Checkup) -> Iterator[Finding]:
             "tasks are queued for Airflow, and their messages are nowhere",
             (
                 Fact("queued in the database", f"{each['count']}, the oldest for {span(each['oldest_s'])}"),
-                Fact("in Redis and reserved by workers", f"{length} and {held}"),
+                Fact("in Redis, reserved by workers, and begun by them", f"{length}, {held} and {active}"),
+                Fact("tasks that later ones have overtaken", str(each["overtaken"])),
                 Fact("unacked in Redis", f"{crew['unacked']}"),
             ),
             "Airflow queues them again after [scheduler] task_queued_timeout (10 min)",

@@ -306,7 +306,7 @@ def test_what_is_done_to_workers_and_services_is_in_the_history(crowd):
     resume_workers("", only="a", screen=crowd)
     steer_service("", verb="stop", name="triggerer", only="", wish=Wish(), screen=crowd)
     assert crowd.history == [
-        ("restart-workers", "done", {"a": "worker1 done; worker2 done"}),
+        ("restart-workers", "done", {"a": "worker1 worker2 done"}),
         ("scale-workers", 2, "done", {"b": "worker3 done"}),
         ("drain-workers", "done", {"a": "done"}),
         ("resume-workers", "done", {"a": "done"}),
@@ -320,8 +320,8 @@ def test_a_restart_that_stops_says_in_the_history_how_far_it_came(crowd):
     crowd.answers["a", "restart_drained", 2] = {"outcome": "held", "holding": [TASK], "waited_s": 10.0}
     with pytest.raises(RolloutStopped):
         restart(crowd)
-    untouched = "worker1 untouched; worker2 untouched; worker3 untouched"
-    assert crowd.history == [("restart-workers", "stopped", {"a": "worker1 done; worker2 in doubt", "b": untouched})]
+    became = {"a": "worker1 done / worker2 in doubt", "b": "worker1 worker2 worker3 untouched"}
+    assert crowd.history == [("restart-workers", "stopped", became)]
 
 
 def test_what_changes_nothing_is_not_in_the_history(crowd):
@@ -351,8 +351,8 @@ def test_a_host_that_fails_is_left_out_and_named_when_that_is_borne(more):
     assert "left out: b: the connection was lost" in e.value.problem
     assert "done: worker1@a, worker2@a, worker1@b, worker1@d, worker2@d" in e.value.state
     assert "worker2@b: takes tasks again by itself; untouched: worker3@b" in e.value.state
-    each = {"a": "worker1 done; worker2 done", "b": "worker1 done; worker2 in doubt; worker3 untouched"}
-    assert more.history == [("restart-workers", "stopped", {**each, "d": "worker1 done; worker2 done"})]
+    each = {"a": "worker1 worker2 done", "b": "worker1 done / worker2 in doubt / worker3 untouched"}
+    assert more.history == [("restart-workers", "stopped", {**each, "d": "worker1 worker2 done"})]
 
 
 def test_the_first_host_that_fails_stops_all_whatever_is_borne(more):

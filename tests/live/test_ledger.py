@@ -5,6 +5,7 @@ The short form is one of each; AIRFLEET_LEDGER=full (`make ledger`) is the long 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -92,19 +93,24 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     verdict = case.book.verdict(load.runs, TASKS, SLOTS)
     killed = sum(text.count(TIMED_OUT) for text in case.journal(began).values())
     unacked = case.unacked()
-    print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), patrol.runs, patrol.held, sep="\n")
+    print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
+    print(patrol.runs, patrol.held, *patrol.alarms, sep="\n")
     if FULL:
         figures = {"longest_s": LONGEST_S, "airflow": case.installation.airflow}
         figures |= {"looks": patrol.runs.total()}
         figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict
+    assert patrol.alarms == []
     assert verdict.tasks >= LEAST
     assert killed == 0
     assert unacked == 0
     assert capacity.lowest() >= len(NODES) - 1
     assert len(capacity.samples) > 20
-    assert patrol.alarms == []
+    history = json.loads(case.installation.fab("history", "--json", "--limit", str(len(STEPS))).stdout)
+    assert [(each["doing"], each["result"], [*each["hosts"]]) for each in history] == [
+        (step, "done", ["af1", "af2"]) for step in STEPS
+    ]
     assert set(STEPS) <= patrol.runs.keys()
     assert patrol.runs.total() >= 10 * len(STEPS)
 

@@ -135,6 +135,35 @@ def test_following_shows_what_is_written_and_leaves_nothing_behind(installation,
     wait_for(lambda: not any(followers(installation, host) for host in ("af1", "af2")), "journalctl to be gone", 30)
 
 
+def test_a_host_whose_connection_is_cut_is_followed_again(installation, word):
+    """Its sshd ends the connection: that is said, it is asked again, and what was written meanwhile comes, once."""
+    operator = installation.start("logs", "--follow", "--only", "af2", "--lines", "1", "--grep", word)
+    try:
+        wait_for(lambda: followers(installation, "af2"), "the journal to be followed", 60)
+        write(installation, "af2", f"{word}-0")
+        said = b""
+        os.set_blocking(operator.stdout.fileno(), False)
+
+        def has(count):
+            nonlocal said
+            said += operator.stdout.buffer.read() or b""
+            return len(marks(said.decode(), word)) >= count
+
+        wait_for(lambda: has(1), "the first entry", 30)
+        installation.on("af2", "pkill", "-KILL", "-f", "sshd.*@notty")
+        write(installation, "af2", f"{word}-1")
+        wait_for(lambda: has(2), "the entry that was written meanwhile", 60)
+        write(installation, "af2", f"{word}-2")
+        wait_for(lambda: has(3), "an entry that was written afterwards", 30)
+    finally:
+        os.kill(operator.pid, signal.SIGINT)
+        assert operator.wait(timeout=60) == 0
+    assert [f"{word}-{n}" for n in range(3)] == marks(said.decode(), word)
+    assert "af2: the connection was lost" in said.decode()
+    assert "af2: is there again" in said.decode()
+    wait_for(lambda: not followers(installation, "af2"), "journalctl to be gone", 30)
+
+
 def test_ten_thousand_lines_take_seconds(installation, word):
     """Of two hosts together: none is missing, none is out of place."""
     for host in ("af1", "af2"):

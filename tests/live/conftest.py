@@ -27,17 +27,18 @@ from tests.live.web import Api
 
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
-# Which Airflow a test is run on. An ordinary run takes each module on one or two of them, so that both are seen whole
-# and the two processes of a run have about as much to do; AIRFLEET_TEST_AIRFLOW names another one, or `all`.
+# Which Airflow a test is run on. An ordinary run takes each module on one of them, and what has the mark `both` on both,
+# so that the two processes of a run have about as much to do. AIRFLEET_TEST_AIRFLOW names another one, or `all`.
 TWO, THREE = "2.11.2", "3.3.2"
 ASKED = os.environ.get("AIRFLEET_TEST_AIRFLOW", "")
 RUN_ON = {
     "test_api_server": (THREE,),
-    "test_bootstrap": (TWO, THREE),
-    "test_deploy": (TWO, THREE),
+    "test_backup": (TWO,),
+    "test_bootstrap": (TWO,),
+    "test_deploy": (TWO,),
     "test_drills": (TWO,),
     "test_eyes": (THREE,),
-    "test_ledger": (TWO, THREE),
+    "test_ledger": (TWO,),
     "test_logs": (THREE,),
     "test_maintenance": (TWO,),
     "test_refusals": (TWO,),
@@ -59,7 +60,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_generate_tests(metafunc):
     """Run what needs an installation on each Airflow that is meant."""
     if "airflow" in metafunc.fixturenames:
-        chosen = RUN_ON.get(metafunc.module.__name__.rpartition(".")[2], (TWO, THREE))
+        both = metafunc.definition.get_closest_marker("both")
+        chosen = (TWO, THREE) if both else RUN_ON.get(metafunc.module.__name__.rpartition(".")[2], (TWO, THREE))
         versions = {"": chosen, "all": (TWO, THREE)}.get(ASKED, (ASKED,))
         metafunc.parametrize("airflow", versions, indirect=True, scope="session")
 

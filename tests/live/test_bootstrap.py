@@ -41,6 +41,7 @@ def test_the_plan_of_a_bare_host_shows_all_and_changes_nothing(first):
         assert value.strip() not in first.plan, name
 
 
+@pytest.mark.both
 def test_bootstrap_ends_with_a_login_that_works_and_shows_the_dag(first):
     """The password that was shown once logs in over HTTP on port 80, and the DAG of the repository is there."""
     airflow, web = first.installation.airflow, first.installation.web
@@ -56,6 +57,7 @@ def test_the_password_is_shown_once(first):
     assert first.password not in first.installation.fab("bootstrap").stdout
 
 
+@pytest.mark.both
 def test_tasks_run_on_every_worker_under_unique_names(first):
     """Runs of the six-task DAG go through Celery, until each of the four instances on two hosts has run tasks."""
     api = first.api
@@ -73,6 +75,7 @@ def test_tasks_run_on_every_worker_under_unique_names(first):
     assert seen == NODES
 
 
+@pytest.mark.both
 def test_a_tasks_log_can_be_read_from_the_web_page(first):
     """The log of a task is served from the host that ran it, by the log server beside the workers."""
     api = first.api
@@ -81,6 +84,7 @@ def test_a_tasks_log_can_be_read_from_the_web_page(first):
     assert "hello from worker" in str(api.ask(path)["content"])
 
 
+@pytest.mark.both
 def test_no_secret_shows_in_a_process_an_output_a_journal_or_an_open_file(first):
     """Sampled during the whole bootstrap: no argv, no environment; afterwards: no output, journal or readable file."""
     assert first.watch.samples > 20
@@ -116,6 +120,7 @@ def test_pyenv_really_built_the_python(first):
         assert re.fullmatch(r"airflow-[0-9a-f]{12}", link)
 
 
+@pytest.mark.both
 def test_a_second_bootstrap_finds_all_in_order(installation):
     """Nothing is changed, restarted or reinstalled, and it takes about a second."""
     before = [started_at(installation, "af1", f"airflow-{unit}.service") for unit in units(installation)]
@@ -127,6 +132,7 @@ def test_a_second_bootstrap_finds_all_in_order(installation):
     assert installation.fab("plan").stdout.startswith("in order")
 
 
+@pytest.mark.both
 def test_every_unit_is_hardened(installation):
     """systemd-analyze gives each unit an exposure of at most 4.0 (the units of the note: 9.5)."""
     for unit in units(installation):

@@ -16,6 +16,7 @@ from tests.live.team import CURRENT, DAG, both, currents
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
 
+@pytest.mark.both
 def test_a_pushed_commit_is_deployed_and_its_dag_appears(first, team):
     """Every host is on it, every service was restarted and is well, and Airflow knows the new DAG."""
     commit = team.push("a new DAG", new=DAG.format(dag="brand_new", queue="default"))
@@ -36,6 +37,7 @@ def test_nothing_new_is_said_quickly(installation, team):
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.both
 def test_a_bad_dag_is_refused_with_file_and_line(installation, team):
     """Exit 8: file, line and error of each, a DAG that is there twice, and nothing is switched."""
     before = currents(installation)
@@ -76,6 +78,7 @@ def test_a_queue_that_nobody_serves_is_refused_and_accepted_by_name(installation
     installation.fab("deploy", "--restart", "changed")
 
 
+@pytest.mark.both
 def test_a_failing_canary_is_put_back(installation, team):
     """A worker that does not start with the new release: exit 7, its journal, every host on the old one and well."""
     before = currents(installation)

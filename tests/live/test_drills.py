@@ -14,8 +14,8 @@ from tests.live import drill, drills_page
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
 QUICK = (
-    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "fernet-mismatch", "worker-drained"),
-    *("port-or-pidfile", "logs-not-writable", "db-lock", "worker-wedged", "dag-checkout-drift", "disk-full"),
+    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "worker-drained"),
+    *("port-or-pidfile", "logs-not-writable", "db-lock", "dag-checkout-drift", "disk-full"),
 )
 ALL = os.environ.get("AIRFLEET_DRILLS") == "all"
 BOOKS = [book for book in drill.drillable() if ALL or book.id in QUICK]

@@ -74,6 +74,7 @@ def case(first, team):
     return Case(installation, api, book, team)
 
 
+@pytest.mark.both
 def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     """0 lost, 0 twice, 0 failed, `unacked` empty, no unit killed by systemd, never more than one worker away.
 

@@ -14,7 +14,6 @@ from airfleet import manifest, session
 from airfleet.backups import Backups, Where
 from tests.live.conftest import ENV, Watch, wait_for
 from tests.live.test_users import person, shown, visit
-from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
@@ -66,7 +65,7 @@ def started(installation):
 
 @pytest.fixture(scope="module")
 def api(first):
-    return Api(f"http://{first.installation.machines['af1'].address}", "admin", first.password)
+    return first.api
 
 
 @pytest.fixture

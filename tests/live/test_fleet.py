@@ -83,11 +83,11 @@ class Fleet(Installation):
     password = ""
 
     def api(self):
-        return Api(f"http://{self.machines['af2'].address}", "admin", self.password)
+        return Api(f"http://{self.machines['af2'].address}", "admin", self.password, self.airflow)
 
     def start_both(self, **conf):
         """Start a run of the DAG that uses both queues; return its path in the API."""
-        return f"/dags/both/dagRuns/{self.api().ask('/dags/both/dagRuns', {'conf': conf})['dag_run_id']}"
+        return f"/dags/both/dagRuns/{self.api().trigger('both', conf)}"
 
     def ended_well(self, path):
         wait_for(lambda: self.api().ask(path)["state"] in ("success", "failed"), f"the end of {path}", 240)

@@ -11,6 +11,7 @@ from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.errors import ChangesPending, GateRefused
+from airfleet.generations import is_older
 from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
 from airfleet.plan import make_plan
@@ -247,10 +248,14 @@ class _Run:
                 continue
             there = str(fact["schema", "metadata"].detail.get("airflow") or wanted)
             if there != wanted:
+                remedy = f"write {there} there, then: fab upgrade --to {wanted} --rehearse"
+                if is_older(wanted, there):
+                    remedy = f"write {there} there; was an upgrade cut short? then fab bootstrap ends it, and fab"
+                    remedy += " maintenance.off; or go back: fab undo-upgrade BACKUP (fab backup.list)"
                 raise GateRefused(
                     f"{name} has Airflow {there}, the inventory says {wanted}",
                     place="airflow.version",
-                    remedy=f"write {there} there, then: fab upgrade --to {wanted} --rehearse",
+                    remedy=remedy,
                     state="nothing was changed",
                 )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TOKEN = "airfleet_name_of_the_copy"  # noqa: S105  # stands for the name of a database
 WELL = {"revision": "head", "tables": "there"}
+SETTING, SCHEMA = "setting:", "schema"
 RESTART_S = 90  # services stopped, configuration and units written, services started and probed
 SHOWN = 5
 
@@ -51,11 +52,13 @@ class Report:
 
 
 def refuse(found: Sequence[Finding], accepted: Collection[str], version: str) -> None:
-    """Raise GateRefused, naming all that speaks against it and was not accepted."""
-    if left := findings.refused(found, accepted):
+    """Raise GateRefused, naming all that speaks against it and was not accepted; settings and schema can't be."""
+    acceptable = {name for name in accepted if not name.startswith((SETTING, SCHEMA))}
+    if left := findings.refused(found, acceptable):
         raise GateRefused(
             f"no go for Airflow {version}:\n    " + "\n    ".join(map(str, left)),
-            remedy="mend it (DAGs: fab deploy; settings: airflow.config), or accept what you know with --accept NAME",
+            remedy="mend it: settings in airflow.config of the inventory, DAGs by fab deploy (or --accept NAME, for those"
+            " that you can do without)",
             state="nothing that runs was touched",
         )
 
@@ -104,7 +107,7 @@ class Rehearsal:
         """Return the settings that the new Airflow would ignore, or knows otherwise."""
         name = database_host(self.new.inventory)
         found = gates.lint_findings(self.new.hosts[name], self.new.inventory, self.new.secrets, self.venv)
-        return [Finding(f"setting:{each.place}", str(each)) for each in found]
+        return [Finding(SETTING + each.place, str(each)) for each in found]
 
     def on_a_copy(self, backups: Backups, backup: Backup) -> Report:
         """Migrate a copy of the database and have every DAG parsed beside it."""
@@ -130,7 +133,7 @@ class Rehearsal:
             answer: Any = self.new.hosts[name].call("rehearse", words, lambda _, text: tell(text))
         found = []
         if answer["schema"] != WELL:
-            found.append(Finding("migration", f"the copy is not as it should be: {answer['schema']}"))
+            found.append(Finding(SCHEMA, f"the copy is not as it should be: {answer['schema']}"))
         dags = inventory.dags
         found += findings.of_parsing(answer["gate"], dags.folder, served_queues(inventory), dags.parse_timeout_s)
         return Report(float(answer["migrate_s"]), answer["gate"]["files"], len(answer["gate"]["dags"]), found)

@@ -6,7 +6,6 @@ backup leads back (`undo`), since no migration of Airflow's can be undone.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,8 +21,6 @@ from airfleet.upgrade_undo import put_back, undo_remedy
 from airfleet.upgrade_versions import both, write_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airfleet.bootstrap import Screen
     from airfleet.model import Words
     from airfleet.session import Fleet
@@ -95,26 +92,24 @@ class _Upgrade:
             self.screen.say(f"  the way back, as long as nothing new must be kept: {undo_remedy(self.made.name)}")
 
     def _steps(self) -> None:
-        with self._step("maintenance"):
-            on = On(self.old, self.screen, Pause(reason=self._reason, max_wait_s=self.wish.max_wait_s))
-            on.plan()
-            on.bring({})
-        with self._step("stop"):
-            stop_all(self.old, self.screen)
-        with self._step("backup"):
-            self.made = self._backup()
-        with self._step("flip"):
-            forget_messages(self.old, self.new, self.screen)
-            bootstrap.converge_to(self.new, self.screen, self.wish.max_wait_s)
-        with self._step(LAST):
-            end_maintenance(self.new, self.screen)
+        self._begin("maintenance")
+        on = On(self.old, self.screen, Pause(reason=self._reason, max_wait_s=self.wish.max_wait_s))
+        on.plan()
+        on.bring({})
+        self._begin("stop")
+        stop_all(self.old, self.screen)
+        self._begin("backup")
+        self.made = self._backup()
+        self._begin("flip")
+        forget_messages(self.old, self.new, self.screen)
+        bootstrap.converge_to(self.new, self.screen, self.wish.max_wait_s)
+        self._begin(LAST)
+        end_maintenance(self.new, self.screen)
 
-    @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
-        self.at = name
+    def _begin(self, step: str) -> None:
+        self.at = step
         self.old.check_lock()
-        self.screen.say(f"[{self.screen.elapsed_s:5.0f} s] {name}", "bold")
-        yield
+        self.screen.say(f"[{self.screen.elapsed_s:5.0f} s] {step}", "bold")
 
     def _failed(self, error: FleetError, entry: Words) -> FleetError:
         """Return the error to raise, having put back what can be put back."""

@@ -57,7 +57,7 @@ def refuse(found: Sequence[Finding], accepted: Collection[str], version: str) ->
     if left := findings.refused(found, acceptable):
         raise GateRefused(
             f"no go for Airflow {version}:\n    " + "\n    ".join(map(str, left)),
-            remedy="mend it: settings in airflow.config of the inventory, DAGs by fab deploy (or --accept NAME for those"
+            remedy="mend it: settings in airflow.config of the inventory, DAGs by fab deploy (or --accept NAME: those"
             " you can do without)",
             state="nothing that runs was touched",
         )

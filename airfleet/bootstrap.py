@@ -232,8 +232,9 @@ class _Run:
 
     def _guard_secrets(self, facts: Iterable[Facts]) -> None:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
-        config = ("file", layout_of(self.fleet.inventory).config)
-        if self.fleet.new_secrets and any(config in fact.seen and fact[config].state for fact in facts):
+        config = layout_of(self.fleet.inventory).config
+        seen = [fact.seen.get(("file", config)) for fact in facts]
+        if self.fleet.new_secrets and any(each and each.state for each in seen):
             raise GateRefused(
                 f"{self.fleet.secrets_path.name} lacks {', '.join(self.fleet.new_secrets)}, but the hosts have them",
                 place=self.fleet.inventory.environment,

@@ -140,3 +140,4 @@ def test_new_secrets_are_not_made_beside_those_of_the_others(hosts, install):
     with pytest.raises(GateRefused) as e:
         bring_up("", Wish("af3", dry_run=True), Quiet())
     assert "lacks fernet_key" in e.value.problem
+    assert f"from {CONFIG} on a host" in e.value.remedy

@@ -137,6 +137,7 @@ def machines():
     site = Site(root=root, state=root / "state", tag=TAG)
     if not KEEP:
         down(site=site, say=lambda _: None)
+        (root / "secrets.fleet.yaml").unlink(missing_ok=True)
     with one_at_a_time():
         made = Fleet(site, dict(up(workers=3, site=site, say=lambda _: None)), env="fleet")
     value = yaml.safe_load(site.inventory.read_text())
@@ -145,8 +146,9 @@ def machines():
     value["airflow"]["base_url"] = f"http://{made.machines['af2'].address}"
     value["hosts"] = {name: {"address": made.machines[name].address, **ROLES[name]} for name in HOSTS}
     made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
-    made.secrets.touch(0o600)
-    made.secrets.write_text(site.secrets.read_text())
+    if not made.secrets.exists():
+        made.secrets.touch(0o600)
+        made.secrets.write_text(site.secrets.read_text())
     yield made
     if not KEEP:
         down(site=site, say=lambda _: None)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, history, members, probes, records, rollout, session
+from airfleet import gates, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
@@ -87,7 +87,7 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
                 entry |= {
                     "commit": run.target.release,
                     "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
-                    "members": run.new_members(),
+                    "members": members.unwritten(fleet, run.told),
                 }
             run.stop_if_any_failed()
 
@@ -182,11 +182,6 @@ class _Run:
         if found:
             parallel = fleet.inventory.ssh.parallel
             probes.ask(fleet.hosts, found, self.screen.probed, parallel=parallel, failures=fleet.failures)
-
-    def new_members(self) -> dict[str, Words]:
-        """Return the parts of the inventory that the hosts' history does not have yet."""
-        chosen = members.parts_of(self.fleet.inventory, self.fleet.hosts)
-        return history.not_yet_members(self.told, chosen)
 
     def tell_left_behind(self) -> None:
         """Name the hosts that were taken out of the inventory and not retired."""

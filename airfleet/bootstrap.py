@@ -65,11 +65,11 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
         plans = run.look()
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
-            names = ", ".join(fleet.hosts)
-            screen.say(
-                f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
-                "green",
-            )
+            if names := ", ".join(fleet.hosts):
+                screen.say(
+                    f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
+                    "green",
+                )
             run.tell_left_behind()
             run.stop_if_any_failed()
             return

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, history, members, probes, records, rollout, session
+from airfleet import gates, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
@@ -66,11 +66,11 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
         plans = run.look()
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
-            names = ", ".join(fleet.hosts)
-            screen.say(
-                f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
-                "green",
-            )
+            if names := ", ".join(fleet.hosts):
+                screen.say(
+                    f"in order: {names} ({run.asked} resources looked at in {screen.elapsed_s:.1f} s, nothing changed)",
+                    "green",
+                )
             run.tell_left_behind()
             run.stop_if_any_failed()
             return
@@ -88,7 +88,7 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
                 entry |= {
                     "commit": run.target.release,
                     "hosts": {plan.host: f"{len(plan.changes)} changes" for plan in plans},
-                    "members": run.new_members(),
+                    "members": members.unwritten(fleet, run.told),
                 }
             run.stop_if_any_failed()
 
@@ -193,11 +193,6 @@ class _Run:
             parallel = fleet.inventory.ssh.parallel
             probes.ask(fleet.hosts, found, self.screen.probed, parallel=parallel, failures=fleet.failures)
 
-    def new_members(self) -> dict[str, Words]:
-        """Return the parts of the inventory that the hosts' history does not have yet."""
-        chosen = members.parts_of(self.fleet.inventory, self.fleet.hosts)
-        return history.not_yet_members(self.told, chosen)
-
     def tell_left_behind(self) -> None:
         """Name the hosts that were taken out of the inventory and not retired."""
         for line in members.lines(self.told, self.fleet.inventory):
@@ -263,7 +258,8 @@ class _Run:
         """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
         config = layout_of(self.fleet.inventory).config
         new = [name for name in self.fleet.new_secrets if name not in secret_store.RENEWABLE]
-        if new and any(("file", config) in fact.seen and fact["file", config].state for fact in facts):
+        seen = [fact.seen.get(("file", config)) for fact in facts]
+        if new and any(each and each.state for each in seen):
             raise GateRefused(
                 f"{self.fleet.secrets_path.name} lacks {', '.join(new)}, but the hosts have them",
                 place=self.fleet.inventory.environment,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import findings, gates, history, records, release_stages, rollout, session
+from airfleet import findings, gates, history, members, records, release_stages, rollout, session
 from airfleet.api_guard import refuse_before_switch
 from airfleet.desired import Target, git_words
 from airfleet.errors import ChangesPending, FleetError, GateRefused
@@ -134,6 +134,7 @@ class Deploy:
                 f"{count} changes pending", place=self.fleet.inventory.environment, remedy="fab deploy"
             )
         entry |= {"commit": commit, "subject": resolved["subject"], "before": before}
+        entry["members"] = members.unwritten(self.fleet, members.ask(self.fleet))
         entry |= {"accepted": sorted(self.wish.accepted)} if self.wish.accepted else {}
         with records.recorded(self.fleet, entry, self.screen.say):
             try:

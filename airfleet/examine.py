@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from airfleet.session import Fleet
 
 
+ASKERS = 3  # where these can't ask the workers, the broker is what is wrong: forty more would say so after forty waits
+
+
 class Screen(Protocol):
     """What the flows need of the screen."""
 
@@ -114,11 +117,11 @@ class Examination:
         return answer, (theirs - (sent + received) / 2, (received - sent) / 2)
 
     def _ask_crew(self) -> Mapping[str, Any]:
-        """Ask the workers from the scheduler's host, or from the first other one that can."""
+        """Ask the workers from the scheduler's host, or from the first of a few others that can."""
         inventory = self.fleet.inventory
         order = sorted(self.fleet.hosts, key=lambda name: name != database_host(inventory))
         why = "no host could ask"
-        for name in order:
+        for name in order[:ASKERS]:
             try:
                 answer: Words = self.fleet.hosts[name].call("crew", crew_words(inventory, twice=self.deep))
             except FleetError as e:

@@ -37,6 +37,11 @@ def ask(fleet: Fleet, but: str = "") -> list[Words]:
     return list(found.values())
 
 
+def unwritten(fleet: Fleet, told: Sequence[Words]) -> dict[str, Words]:
+    """Return the parts of the inventory of the hosts that are worked on, where the history does not have them yet."""
+    return history.not_yet_members(told, parts_of(fleet.inventory, fleet.hosts))
+
+
 def parts_of(inventory: Inventory, names: Iterable[str]) -> dict[str, Words]:
     """Return what is to be remembered of these hosts: their parts of the inventory, as plain values."""
     return {name: inventory.hosts[name].model_dump(mode="json") for name in names}

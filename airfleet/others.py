@@ -51,6 +51,7 @@ class Others:
         self.silent.clear()
         if self._hosts:
             on_each(self._hosts, work, parallel=self._fleet.inventory.ssh.parallel)
+        self.silent = {name: self.silent[name] for name in self._hosts if name in self.silent}
         return {name: found[name] for name in self._hosts if name in found}
 
     def guard_release(self, target: Target) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 10  # from so many hosts on, three rounds say enough
 STARTS = 15
-NAMES = ("ssh", "airfleet", "pyinfra", "ansible")
+NAMES = ("ssh", "airfleet", "status", "pyinfra", "ansible")
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
 
 def _options() -> Any:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--hosts", default="1,4,20", help="on how many machines, comma separated")
+    parser.add_argument("--hosts", default="1,4,20,40", help="on how many machines, comma separated")
     parser.add_argument("--rounds", type=int, default=0, help=f"counted rounds (default 7; from {MANY} hosts on 3)")
     parser.add_argument("--tools", default=",".join(NAMES), help="which of them, comma separated")
     parser.add_argument("--keep", action="store_true", help="leave the machines running for the next time")

@@ -42,6 +42,21 @@ def plan(c: Any) -> None:
 
 
 @command(help={})
+def status(c: Any) -> None:
+    """Ask every host and the Celery workers how they are, judge it, and lay the screen out."""
+    from airfleet import board, examine, session
+    from airfleet.doctor.diagnosis import QUICK, diagnose
+    from tasks.screen import Screen
+
+    with session.opened("", doing="benchmark", make_secrets=True) as fleet:
+        fleet.connect()
+        examination = examine.Examination(fleet, deep=False)
+        checkup = examination.whole(examination.first())
+        lines = board.lines(checkup, diagnose(checkup, QUICK))
+        Screen().say(f"{len(checkup.hosts)} hosts answered, {len(checkup.unreachable)} did not; {len(lines)} lines")
+
+
+@command(help={})
 def bring(c: Any) -> None:
     """Bring the hosts to the state, with the package that Ansible's apt module wants of a host beside it."""
     from airfleet import rollout, session

@@ -95,6 +95,7 @@ def tools(site: Site, there: Sequence[Machine]) -> list[Tool]:
     return [
         Tool("ssh", probes, environment(), lambda output, _: not output),
         Tool("airfleet", [command], env, airfleet_unchanged),
+        Tool("status", [airfleet_command("status", len(there))[0]], env, airfleet_answered),
         Tool("pyinfra", [list(map(str, deploy))], environment(), pyinfra_unchanged),
         Tool("ansible", [list(map(str, play))], configuration, ansible_unchanged),
     ]
@@ -103,6 +104,11 @@ def tools(site: Site, there: Sequence[Machine]) -> list[Tool]:
 def airfleet_unchanged(output: str, hosts: int) -> bool:
     """Does our own plan say that nothing would change on any host?"""
     return output.strip() == f"{hosts * ITEMS} resources on {hosts} hosts: 0 changes"
+
+
+def airfleet_answered(output: str, hosts: int) -> bool:
+    """Did every host answer what `fab status` asks?"""
+    return output.startswith(f"{hosts} hosts answered, 0 did not; ")
 
 
 def pyinfra_unchanged(output: str, hosts: int) -> bool:

@@ -17,7 +17,6 @@ from airfleet.agent import owned, run, units
 
 ENDED_S = 10
 DOWN = ("inactive", "failed")
-LOG = "/var/log/airfleet"
 
 
 def remains(words, tell):

@@ -81,7 +81,7 @@ class DeployHost(MemoryHost):
 
     def call(self, name, words, tell=None):
         self._is_there(name)
-        if name not in ("record", "history", "workers_look", "prune"):
+        if name not in ("record", "history", "members", "workers_look", "prune"):
             self.diary.add(self.name, "call", name)
         return getattr(self, f"_{name}", self._probe)(words, name)
 
@@ -139,6 +139,9 @@ class DeployHost(MemoryHost):
     def _record(self, words, name):
         self.entries.append(words["entry"])
         return {"added": True}
+
+    def _members(self, words, name):
+        return {}
 
     def _history(self, words, name):
         return {"entries": list(self.entries)}
@@ -380,6 +383,7 @@ def test_every_host_keeps_the_history(fleet, screen):
     assert (entry["doing"], entry["ref"], entry["commit"], entry["before"]) == ("deploy", "main", NEW, OLD)
     assert entry["result"] == "done"
     assert entry["hosts"] == dict.fromkeys(fleet.hosts, NEW[:12])
+    assert entry["members"]["af2"]["address"] == "10.0.0.2"
     assert OLD in fleet.hosts["af2"].pruned["keep"]
 
 

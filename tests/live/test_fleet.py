@@ -21,12 +21,15 @@ from sandbox.fleet import down, up
 from sandbox.machine import leader
 from sandbox.site import REPOSITORY, Site
 from tests.live.conftest import SITE_TAG, Installation, one_at_a_time, wait_for
+from tests.live.ledger.book import Book
+from tests.live.ledger.load import DAG, TASKS, Load
 from tests.live.team import CURRENT, Team
 from tests.live.web import Api
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 
 KEEP = os.environ.get("AIRFLEET_KEEP")  # the machines, and what is on them, are there for the next run
+SLOTS = 4  # of the queue `default`, on af3
 TAG = f"{SITE_TAG}f"
 HOSTS = ("af1", "af2", "af3", "af4")
 VENV = "/home/airflow/.pyenv/versions/.venv"
@@ -137,6 +140,7 @@ def machines():
     site = Site(root=root, state=root / "state", tag=TAG)
     if not KEEP:
         down(site=site, say=lambda _: None)
+        (root / "secrets.fleet.yaml").unlink(missing_ok=True)
     with one_at_a_time():
         made = Fleet(site, dict(up(workers=3, site=site, say=lambda _: None)), env="fleet")
     value = yaml.safe_load(site.inventory.read_text())
@@ -145,8 +149,9 @@ def machines():
     value["airflow"]["base_url"] = f"http://{made.machines['af2'].address}"
     value["hosts"] = {name: {"address": made.machines[name].address, **ROLES[name]} for name in HOSTS}
     made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
-    made.secrets.touch(0o600)
-    made.secrets.write_text(site.secrets.read_text())
+    if not made.secrets.exists():
+        made.secrets.touch(0o600)
+        made.secrets.write_text(site.secrets.read_text())
     yield made
     if not KEEP:
         down(site=site, say=lambda _: None)
@@ -213,6 +218,27 @@ def test_a_dag_uses_both_queues_and_its_logs_are_read_across_hosts(fleet, people
         assert host in str(api.ask(f"{path}/taskInstances/{task}/xcomEntries/return_value")["value"])
         log = api.ask(f"{path}/taskInstances/{task}/logs/1?full_content=true")["content"]
         assert words in str(log)
+
+
+def test_a_rolling_restart_and_a_deploy_lose_no_task(fleet, people):
+    """The ledger over hosts with different roles: every task that was asked for ended once, with its first try."""
+    book, address = Book(fleet), fleet.machines["af2"].address
+    words = {"connection_id": "ledger", "conn_type": "postgres", "host": fleet.machines["svc"].address}
+    words |= {"schema": "airflow", "login": "airflow", "port": 5432}
+    fleet.api().ask("/connections", {**words, "password": fleet.secret_values()["database_password"]})
+    people.push("the ledger", ledger=DAG)
+    fleet.fab("deploy", "--restart", "changed")
+    wait_for(lambda: "'ledger'" in str(fleet.api().ask("/dags")), "the ledger's DAG", 120)
+    with Load(address, fleet.password, book, longest_s=8, backlog=2 * SLOTS) as load:
+        wait_for(lambda: book.begun() >= SLOTS, "a task in every slot", 120)
+        fleet.fab("restart-workers", "--only", "worker", "--batch", "2")
+        people.push("a commit under load")
+        fleet.fab("deploy", "--batch", "50%")
+    wait_for(lambda: not book.open_states(load.runs), "the end of all tasks", 600)
+    verdict = book.verdict(load.runs, TASKS, SLOTS)
+    print(verdict)
+    assert verdict.clean, verdict
+    assert verdict.tasks >= 2 * TASKS
 
 
 def test_a_firewall_between_hosts_is_found_by_probes(fleet):

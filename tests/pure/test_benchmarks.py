@@ -55,6 +55,11 @@ def test_only_a_look_at_everything_without_any_change_is_our_no_change():
     assert not tools.airfleet_unchanged(f"{state.ITEMS} resources on 2 hosts: 0 changes\n", 2)
 
 
+def test_a_status_counts_only_when_every_host_answered():
+    assert tools.airfleet_answered("40 hosts answered, 0 did not; 14 lines\n", 40)
+    assert not tools.airfleet_answered("39 hosts answered, 1 did not; 14 lines\n", 40)
+
+
 def test_each_tool_is_asked_for_the_same_state():
     """The benchmark's resources and the playbook name the same packages, account, files and services."""
     from benchmarks.fabfile import stages
@@ -90,9 +95,24 @@ def test_the_page_says_which_aims_were_missed():
     hosts = {
         "1": {"ssh": one(0.2), "airfleet": one(0.5), "pyinfra": one(3.5), "ansible": one(8.0)},
         "4": {"airfleet": one(0.6), "pyinfra": one(4.0)},
-        "20": {"airfleet": one(1.6), "pyinfra": one(9.0)},
+        "20": {"airfleet": one(1.6), "status": one(9.9), "pyinfra": one(9.0)},
     }
     lines = report.aims({"hosts": hosts, "startup": {"list": 0.33, "fabric": 0.30}})
     assert [line.rstrip(" |").rsplit("| ", 1)[1] for line in lines] == ["yes", "**no**", "yes", "yes", "yes"]
     assert "1/7.0" in lines[0]
     assert "1/16.0" in lines[1]
+
+
+def test_forty_hosts_are_measured_against_the_handshakes_of_bare_ssh():
+    """The growth from 4 to 40 is at most that of `ssh HOST true`, or the page says that it is not."""
+
+    def one(seconds):
+        return {"median_s": seconds}
+
+    few = {"ssh": one(0.3), "airfleet": one(0.7), "status": one(0.8)}
+    for seconds, met in ((2.6, "yes"), (2.8, "**no**")):
+        hosts = {"4": few, "40": {"ssh": one(2.3), "airfleet": one(seconds), "status": one(3.0), "pyinfra": one(17.0)}}
+        (line,) = report.aims({"hosts": hosts})
+        assert line.startswith("| from 4 to 40 hosts: no more growth than bare ssh's handshakes |")
+        assert line.endswith(f"| {met} |")
+        assert "pyinfra" not in line

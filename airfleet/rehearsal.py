@@ -107,7 +107,7 @@ class Rehearsal:
         """Return the settings that the new Airflow would ignore, or knows otherwise."""
         name = database_host(self.new.inventory)
         found = gates.lint_findings(self.new.hosts[name], self.new.inventory, self.new.secrets, self.venv)
-        return [Finding(SETTING + each.place, str(each)) for each in found]
+        return [Finding(SETTING + each.place, str(each).partition(": ")[2]) for each in found]
 
     def on_a_copy(self, backups: Backups, backup: Backup) -> Report:
         """Migrate a copy of the database and have every DAG parsed beside it."""

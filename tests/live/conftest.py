@@ -66,14 +66,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("airflow", versions, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items):
-    """Give each installation to one process of a run, and the tests without one by their modules."""
-    for item in items:
-        if item.path.parent.name == "live":
-            params = item.callspec.params if hasattr(item, "callspec") else {}
-            item.add_marker(pytest.mark.xdist_group(params.get("airflow", item.module.__name__)))
-
-
 @pytest.fixture(scope="session")
 def airflow(request):
     """The version of Airflow that the installation has."""

@@ -33,7 +33,7 @@ demo: packages
 
 # Two processes, each with a fleet of its own for its files: much of what they do is waiting.
 test: services
-	$(PY) -m pytest --numprocesses=2 --dist=loadgroup
+	$(PY) -m pytest --numprocesses=2 --dist=loadscope
 
 test-quick: setup
 	$(PY) -m pytest -m "not live"

@@ -1,13 +1,25 @@
-"""How tests are shared out to the processes of a run."""
+"""How tests are shared out to the processes of a run (pytest-xdist)."""
 
 from __future__ import annotations
 
-import pytest
+import re
+
+VERSION = re.compile(r"[\[-](\d+\.\d+\.\d+)[\]-]")
 
 
-def pytest_collection_modifyitems(items):
-    """Give each installation of Airflow to one process, and all else by its modules: what a module sets up is dear."""
-    for item in items:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        airflow = params.get("airflow") if item.path.parent.name == "live" else None
-        item.add_marker(pytest.mark.xdist_group(airflow or str(item.path)))
+def scope_of(nodeid):
+    """Return what a test belongs to: an installation of Airflow, which one process has, or its module."""
+    path = nodeid.partition("::")[0]
+    found = VERSION.search(nodeid) if "live/" in path else None
+    return found[1] if found else path
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Give all tests of an installation, and all of a module, to one process: what they set up is dear."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return scope_of(nodeid)
+
+    return ByScope(config, log)

@@ -98,19 +98,19 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     case.settled(load)
     verdict = case.book.verdict(load.runs, TASKS, SLOTS)
     killed = sum(text.count(TIMED_OUT) for text in case.journal(began).values())
-    unacked = case.unacked()
+    # In Airflow 3 a task is a success a moment before its worker has answered for its message.
+    wait_for(lambda: case.unacked() == 0, "an answer for every message", 60)
     print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
     print(patrol.runs, patrol.held, *patrol.alarms, sep="\n")
     if FULL:
         figures = {"longest_s": LONGEST_S, "airflow": case.installation.airflow}
         figures |= {"looks": patrol.runs.total()}
-        figures |= {"unacked": unacked, "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
+        figures |= {"unacked": case.unacked(), "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict
     assert patrol.alarms == []
     assert verdict.tasks >= LEAST
     assert killed == 0
-    assert unacked == 0
     assert capacity.lowest() >= len(NODES) - 1
     assert len(capacity.samples) > 20
     history = json.loads(case.installation.fab("history", "--json", "--limit", str(len(STEPS))).stdout)

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger upgrades drills lint bench docs clean
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills lint bench docs clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -q && apt-get install -q -y python3-venv)
@@ -40,6 +40,9 @@ test-quick: setup
 
 ledger: services
 	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py tests/live/test_api_server.py
+
+fleets: services
+	AIRFLEET_FLEETS=all $(PY) -m pytest tests/live/test_fleet.py
 
 upgrades: services
 	AIRFLEET_UPGRADES=all $(PY) -m pytest tests/live/test_upgrade.py

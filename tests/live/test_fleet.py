@@ -26,7 +26,11 @@ from tests.live.ledger.load import DAG, TASKS, Load
 from tests.live.team import CURRENT, Team
 from tests.live.web import Api
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(2400),
+    pytest.mark.skipif(os.environ.get("AIRFLEET_FLEETS") != "all", reason="only `make fleets` boots four hosts more"),
+]
 
 KEEP = os.environ.get("AIRFLEET_KEEP")  # the machines, and what is on them, are there for the next run
 SLOTS = 4  # of the queue `default`, on af3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airfleet.generations.kinds import WORKER_COMMAND, Commands, Generation, Health, Service, Tables
+from airfleet.generations.kinds import FLOWER, PLACES, WORKER_COMMAND, Commands, Generation, Health, Service, Tables
 
 AIRFLOW_2 = Generation(
     major=2,
@@ -55,46 +55,17 @@ AIRFLOW_2 = Generation(
             instances=True,
             drains=True,
         ),
-        Service(
-            "flower",
-            "flower",
-            "Flower (Celery's monitor)",
-            ("{bin}/airflow", "celery", "flower"),
-            stage="flower",
-            reads_dags=False,
-        ),
+        FLOWER,
     ),
     places={
-        "dags_folder": ("core", "dags_folder"),
-        "plugins_folder": ("core", "plugins_folder"),
-        "fernet_key": ("core", "fernet_key"),
-        "hostname_callable": ("core", "hostname_callable"),
-        "database_url": ("database", "sql_alchemy_conn"),
-        "base_log_folder": ("logging", "base_log_folder"),
-        "remote_logging": ("logging", "remote_logging"),
-        "remote_base_log_folder": ("logging", "remote_base_log_folder"),
-        "remote_log_conn_id": ("logging", "remote_log_conn_id"),
-        "delete_local_logs": ("logging", "delete_local_logs"),
+        **PLACES,
         "log_filename_template": ("logging", "log_filename_template"),
-        "log_format": ("logging", "log_format"),
-        "simple_log_format": ("logging", "simple_log_format"),
         "base_url": ("webserver", "base_url"),
         "web_port": ("webserver", "web_server_port"),
         "web_workers": ("webserver", "workers"),
         "timezone": ("webserver", "default_ui_timezone"),
         "secret_key": ("webserver", "secret_key"),
         "web_config": ("webserver", "config_file"),
-        "broker_url": ("celery", "broker_url"),
-        "result_backend": ("celery", "result_backend"),
-        "worker_concurrency": ("celery", "worker_concurrency"),
-        "worker_prefetch_multiplier": ("celery", "worker_prefetch_multiplier"),
-        "task_acks_late": ("celery", "task_acks_late"),
-        "task_track_started": ("celery", "task_track_started"),
-        "extra_celery_config": ("celery", "extra_celery_config"),
-        "flower_host": ("celery", "flower_host"),
-        "flower_port": ("celery", "flower_port"),
-        "flower_basic_auth": ("celery", "flower_basic_auth"),
-        "visibility_timeout": ("celery_broker_transport_options", "visibility_timeout"),
     },
     constants={
         ("core", "executor"): "CeleryExecutor",

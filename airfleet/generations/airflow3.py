@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airfleet.generations.airflow2 import AIRFLOW_2
-from airfleet.generations.kinds import WORKER_COMMAND, Commands, Generation, Health, Service, Tables
+from airfleet.generations.kinds import FLOWER, PLACES, WORKER_COMMAND, Commands, Generation, Health, Service, Tables
 
 FAB = "airflow.providers.fab.auth_manager"
 
@@ -68,31 +68,13 @@ AIRFLOW_3 = Generation(
             supervises=True,
             calls_api=True,  # the triggerer and the DAG processor have an API of their own, in their process
         ),
-        Service(
-            "flower",
-            "flower",
-            "Flower (Celery's monitor)",
-            ("{bin}/airflow", "celery", "flower"),
-            stage="flower",
-            reads_dags=False,
-        ),
+        FLOWER,
     ),
     places={
-        "dags_folder": ("core", "dags_folder"),
-        "plugins_folder": ("core", "plugins_folder"),
-        "fernet_key": ("core", "fernet_key"),
-        "hostname_callable": ("core", "hostname_callable"),
+        **PLACES,
         "execution_api_url": ("core", "execution_api_server_url"),
-        "database_url": ("database", "sql_alchemy_conn"),
-        "base_log_folder": ("logging", "base_log_folder"),
-        "remote_logging": ("logging", "remote_logging"),
-        "remote_base_log_folder": ("logging", "remote_base_log_folder"),
-        "remote_log_conn_id": ("logging", "remote_log_conn_id"),
-        "delete_local_logs": ("logging", "delete_local_logs"),
         # Without `log_filename_template`: the note's names its files by `ts`, which is empty for runs that somebody
         # starts by hand, so that all of them would write into one file.
-        "log_format": ("logging", "log_format"),
-        "simple_log_format": ("logging", "simple_log_format"),
         "base_url": ("api", "base_url"),
         "web_port": ("api", "port"),
         "web_workers": ("api", "workers"),
@@ -100,17 +82,6 @@ AIRFLOW_3 = Generation(
         "jwt_secret": ("api_auth", "jwt_secret"),
         "web_config": ("fab", "config_file"),
         # Without a time zone: each user's browser chooses it.
-        "broker_url": ("celery", "broker_url"),
-        "result_backend": ("celery", "result_backend"),
-        "worker_concurrency": ("celery", "worker_concurrency"),
-        "worker_prefetch_multiplier": ("celery", "worker_prefetch_multiplier"),
-        "task_acks_late": ("celery", "task_acks_late"),
-        "task_track_started": ("celery", "task_track_started"),
-        "extra_celery_config": ("celery", "extra_celery_config"),
-        "flower_host": ("celery", "flower_host"),
-        "flower_port": ("celery", "flower_port"),
-        "flower_basic_auth": ("celery", "flower_basic_auth"),
-        "visibility_timeout": ("celery_broker_transport_options", "visibility_timeout"),
     },
     constants={
         # Before the first `db migrate`: that makes the tables of this auth manager and of no other.

@@ -143,3 +143,38 @@ WORKER_COMMAND = (
     *("{bin}/celery", "-A", "airflow.providers.celery.executors.celery_executor.app", "worker", "--loglevel", "INFO"),
     *("-E", "--hostname", "worker%i@%H", "--queues", "{queues}", "-O", "fair", "--concurrency", "{concurrency}"),
 )
+
+# What the generations have in common.
+FLOWER = Service(
+    "flower",
+    "flower",
+    "Flower (Celery's monitor)",
+    ("{bin}/airflow", "celery", "flower"),
+    stage="flower",
+    reads_dags=False,
+)
+PLACES: Mapping[str, Place] = {
+    "dags_folder": ("core", "dags_folder"),
+    "plugins_folder": ("core", "plugins_folder"),
+    "fernet_key": ("core", "fernet_key"),
+    "hostname_callable": ("core", "hostname_callable"),
+    "database_url": ("database", "sql_alchemy_conn"),
+    "base_log_folder": ("logging", "base_log_folder"),
+    "remote_logging": ("logging", "remote_logging"),
+    "remote_base_log_folder": ("logging", "remote_base_log_folder"),
+    "remote_log_conn_id": ("logging", "remote_log_conn_id"),
+    "delete_local_logs": ("logging", "delete_local_logs"),
+    "log_format": ("logging", "log_format"),
+    "simple_log_format": ("logging", "simple_log_format"),
+    "broker_url": ("celery", "broker_url"),
+    "result_backend": ("celery", "result_backend"),
+    "worker_concurrency": ("celery", "worker_concurrency"),
+    "worker_prefetch_multiplier": ("celery", "worker_prefetch_multiplier"),
+    "task_acks_late": ("celery", "task_acks_late"),
+    "task_track_started": ("celery", "task_track_started"),
+    "extra_celery_config": ("celery", "extra_celery_config"),
+    "flower_host": ("celery", "flower_host"),
+    "flower_port": ("celery", "flower_port"),
+    "flower_basic_auth": ("celery", "flower_basic_auth"),
+    "visibility_timeout": ("celery_broker_transport_options", "visibility_timeout"),
+}

@@ -22,22 +22,26 @@ def making(key, more=None):
 
 def end_strays(key):
     """End what an earlier, killed agent left running for this key: it would write into what is made anew."""
-    deadline = time.monotonic() + STRAYS_S
-    while True:
-        strays = _strays(f"{MADE_FOR}={key}".encode())
-        if not strays:
-            return
+    if left := kill(lambda: _strays(f"{MADE_FOR}={key}".encode()), STRAYS_S):
+        raise run.Refused(
+            f"processes of an earlier run still work on {key}: {', '.join(map(str, left))}",
+            remedy="end them, then run again",
+        )
+
+
+def kill(found, timeout_s):
+    """Kill the processes that `found` returns until it returns none; return what is left when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while pids := found():
         if time.monotonic() > deadline:
-            raise run.Refused(
-                f"processes of an earlier run still work on {key}: {', '.join(map(str, strays))}",
-                remedy="end them, then run again",
-            )
-        for pid in strays:
+            return pids
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # it ended by itself in between
         time.sleep(0.1)
+    return []
 
 
 def _strays(words):

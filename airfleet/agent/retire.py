@@ -10,8 +10,6 @@ import glob
 import os
 import pwd
 import shutil
-import signal
-import time
 
 from airfleet.agent import owned, run, units
 
@@ -99,18 +97,8 @@ def _exists(account):
 def _end_all(account):
     """End what still runs as this account: somebody's shell, or what a killed run left."""
     uid = pwd.getpwnam(account).pw_uid
-    deadline = time.monotonic() + ENDED_S
-    while pids := _of(uid):
-        if time.monotonic() > deadline:
-            raise run.Refused(
-                f"processes of {account} do not end: {', '.join(map(str, pids))}", remedy="end them there"
-            )
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it ended by itself in between
-        time.sleep(0.1)
+    if left := owned.kill(lambda: _of(uid), ENDED_S):
+        raise run.Refused(f"processes of {account} do not end: {', '.join(map(str, left))}", remedy="end them there")
 
 
 def _of(uid):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import paramiko
 
@@ -46,7 +45,6 @@ CLASSES: dict[str, type[FleetError]] = {
     "database": NotHealthy,
     "usage": UsageError,
 }
-PYTHON = ["python3", "-I", "-S", "-c", bundle.LOADER]  # -S: no .pth file of the host's, and 4 ms
 
 
 class Host(Protocol):
@@ -76,6 +74,13 @@ class Host(Protocol):
         """End every conversation with the host."""
 
 
+class Started(NamedTuple):
+    """The channel of an agent that was started, and whether sudo was given a password for it."""
+
+    channel: paramiko.Channel
+    with_password: bool
+
+
 class SshHost:
     """A host behind a real sshd."""
 
@@ -85,7 +90,7 @@ class SshHost:
         self._ask_password = ask_password
         self._sudo_password: str | None = None
         self._connection: VerifiedConnection | None = None
-        self._waiting: paramiko.Channel | None = None
+        self._waiting: Started | None = None
         self._lock: paramiko.Channel | None = None
         self._opening = threading.Lock()
         self._failure: FleetError | None = None
@@ -206,15 +211,15 @@ class SshHost:
                 raise
         return self._connection
 
-    def _agent(self) -> paramiko.Channel:
-        """Return the channel of an agent that waits for a request: the one that was started early, or a new one."""
+    def _agent(self) -> Started:
+        """Return an agent that waits for a request: the one that was started early, or a new one."""
         with self._opening:
             waiting, self._waiting = self._waiting, None
             return waiting or self._start()
 
-    def _start(self) -> paramiko.Channel:
-        connection = self._connected()
-        command, before = self._command(str(connection.user))
+    def _start(self) -> Started:
+        connection, password = self._connected(), self._sudo_password
+        command, before = bundle.command(str(connection.user), password)
         try:
             channel = connection.transport.open_session(timeout=30)
             channel.exec_command(command)
@@ -222,19 +227,11 @@ class SshHost:
                 channel.sendall(before + bundle.program())
         except LOSSES as e:
             raise self._lost(e) from e
-        return channel  # type: ignore[no-any-return]
-
-    def _command(self, user: str) -> tuple[str, bytes]:
-        """Return the command line and what goes before the program on stdin."""
-        if user == "root":
-            return shlex.join(PYTHON), b""
-        if self._sudo_password is None:
-            return shlex.join(["sudo", "-n", *PYTHON]), b""
-        return shlex.join(["sudo", "-k", "-S", "-p", "", *PYTHON]), self._sudo_password.encode() + b"\n"
+        return Started(channel, password is not None)
 
     def _converse(self, words: Words, *, keep: bool = False, give: Iterable[bytes] = ()) -> Iterator[Any]:
         """Send a request to a fresh agent and yield its answers; raise if it does not come to its end."""
-        channel = self._agent()
+        channel, with_password = self._agent()
         try:
             with suppress(OSError):  # it ended without reading: what it said on stderr, below, tells why
                 channel.sendall(bundle.request(words))
@@ -257,7 +254,8 @@ class SshHost:
         if ended or keep:
             return
         text = errors.decode(errors="replace").strip()
-        if not answered and "sudo" in text and "password" in text and self._sudo_password is None:
+        if not answered and "sudo" in text and "password" in text and not with_password:
+            # Another agent may have been started meanwhile, also without: it is asked for once all the same.
             self._sudo_password = self._ask_password(self.name)
             yield from self._converse(words, give=give)
             return

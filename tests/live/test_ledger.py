@@ -97,7 +97,7 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
         wait_for(lambda: load.asked >= LEAST, f"{LEAST} tasks", 3600)
     case.settled(load)
     verdict = case.book.verdict(load.runs, TASKS, SLOTS)
-    killed = sum(text.count(TIMED_OUT) for text in case.journal(began).values())
+    killed = [line for text in case.journal(began).values() for line in text.splitlines() if TIMED_OUT in line]
     # In Airflow 3 a task is a success a moment before its worker has answered for its message.
     wait_for(lambda: case.unacked() == 0, "an answer for every message", 60)
     print(*page.table(steps), verdict, capacity.lowest(), len(capacity.samples), sep="\n")
@@ -105,12 +105,12 @@ def test_restarts_deploys_and_a_rollback_lose_nothing(case):
     if FULL:
         figures = {"longest_s": LONGEST_S, "airflow": case.installation.airflow}
         figures |= {"looks": patrol.runs.total()}
-        figures |= {"unacked": case.unacked(), "killed": killed, "workers": len(NODES), "lowest": capacity.lowest()}
+        figures |= {"unacked": case.unacked(), "killed": len(killed), "workers": len(NODES), "lowest": capacity.lowest()}
         page.KEPT.update(steps=steps, verdict=verdict, figures={**figures, "samples": len(capacity.samples)})
     assert verdict.clean, verdict
     assert patrol.alarms == []
     assert verdict.tasks >= LEAST
-    assert killed == 0
+    assert killed == []
     assert capacity.lowest() >= len(NODES) - 1
     assert len(capacity.samples) > 20
     history = json.loads(case.installation.fab("history", "--json", "--limit", str(len(STEPS))).stdout)

@@ -48,7 +48,7 @@ upgrades: services
 	AIRFLEET_UPGRADES=all $(PY) -m pytest tests/live/test_upgrade.py
 
 drills: services
-	AIRFLEET_DRILLS=all $(PY) -m pytest tests/live/test_drills.py
+	AIRFLEET_DRILLS=all AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest --numprocesses=2 --dist=loadscope tests/live/test_drills.py
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

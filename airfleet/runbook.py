@@ -1,7 +1,8 @@
 """A runbook: Markdown for a human, whose tagged fences say what may be done with them; and what a good one has. Pure.
 
 A fence's first words are its language and its step: `sh`, `redis`, `sql` or `fab`, then `confirm` (looks only), `fix`,
-`verify`, `inject` or `heal` (drills, on sandboxes only). A fence without a step is only to be read.
+`verify`, `inject` or `heal` (drills, on sandboxes only). A fence without a step is only to be read; one with
+`airflow=2` or `airflow=3` is only for that generation.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from airfleet.errors import UsageError
+from airfleet.generations import GENERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ DRILL: tuple[Step, ...] = ("inject", "heal")
 LANGUAGES = ("sh", "redis", "sql", "fab")
 SECTIONS = ("Confirm", "Fix", "Verify", "If not", "Drill")
 SEEN, MEANS = "**You see**", "**It means**"
+MAJORS = tuple(each.major for each in GENERATIONS)
 LONGEST = 80
 FIRST_SCREEN = 24
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,6 +57,7 @@ class Fence:
     expect: str = ""
     name: str = ""
     timeout_s: int = 60
+    major: int = 0
 
     @property
     def commands(self) -> list[str]:
@@ -75,9 +79,14 @@ class Runbook:
     text: str
     fences: tuple[Fence, ...]
 
-    def of(self, step: Step) -> tuple[Fence, ...]:
-        """Return the fences of a step, in order."""
-        return tuple(fence for fence in self.fences if fence.step == step)
+    def of(self, step: Step, major: int = 0) -> tuple[Fence, ...]:
+        """Return the fences of a step, in order: those of all generations, or those that one of them has done."""
+        majors = {0, major} if major else {0, *MAJORS}
+        return tuple(fence for fence in self.fences if fence.step == step and fence.major in majors)
+
+    def is_for(self, major: int) -> bool:
+        """Whether what it describes can befall this generation of Airflow."""
+        return any(each.startswith(f"{major}.") for each in self.applies)
 
     @property
     def symptoms(self) -> tuple[str, ...]:
@@ -119,7 +128,7 @@ def _fences(text: str, name: str) -> Iterator[Fence]:
         if step not in STEPS or language not in LANGUAGES:
             raise UsageError(f"a fence `{language} {step}`: know {', '.join(LANGUAGES)} and {', '.join(STEPS)}",
                              place=f"{name}:{line}")  # fmt: skip
-        unknown = set(options) - {"on", "expect", "name", "timeout"}
+        unknown = set(options) - {"on", "expect", "name", "timeout", "airflow"}
         if unknown:
             raise UsageError(f"a fence knows no {', '.join(sorted(unknown))}", place=f"{name}:{line}")
         yield Fence(
@@ -131,6 +140,7 @@ def _fences(text: str, name: str) -> Iterator[Fence]:
             expect=options.get("expect", ""),
             name=options.get("name", ""),
             timeout_s=int(options.get("timeout", 60)),
+            major=int(options.get("airflow", 0)),
         )
 
 
@@ -149,13 +159,16 @@ def problems(book: Runbook, name: str, commands: frozenset[str]) -> list[str]:
         found.append("its first screen should reach to Confirm")
     if not book.symptoms:
         found.append("quotes no symptom under You see (lines that begin with >)")
-    found += [f"has no `{step}`" for step in ("confirm", "fix", "verify") if not book.of(step)]
+    for major in filter(book.is_for, MAJORS):
+        found += [f"has no `{step}` for {major}" for step in ("confirm", "fix", "verify") if not book.of(step, major)]
     for fence in book.fences:
         found += [f"line {fence.line}: {problem}" for problem in _wrong(fence, commands)]
     return found
 
 
 def _wrong(fence: Fence, commands: frozenset[str]) -> Iterator[str]:
+    if fence.major not in (0, *MAJORS):
+        yield f"there is no Airflow {fence.major}"
     if fence.expect:
         try:
             re.compile(fence.expect)

@@ -62,10 +62,17 @@ def run_step(env: str, name: str, step: str, *, host: str, screen: Screen, dry_r
     book = find(name)
     if step not in STEPS:
         raise UsageError(f"--run {step}", remedy=f"one of {', '.join(STEPS)}", state="nothing was contacted")
-    fences = book.of(step)
-    if not fences:
+    if not book.of(step):
         raise UsageError(f"the runbook {name} has no {step}", state="nothing was contacted")
     with session.opened(env, doing=f"runbook {name}") as fleet:
+        version = fleet.inventory.airflow.version
+        fences = book.of(step, generation_of(version).major)
+        if not book.is_for(generation_of(version).major) or not fences:
+            raise UsageError(
+                f"the runbook {name} has no {step} for Airflow {version}",
+                remedy=f"it is for {', '.join(book.applies)}",
+                state="nothing was contacted",
+            )
         if host and host not in fleet.inventory.hosts:
             known = ", ".join(fleet.inventory.hosts)
             raise UsageError(f"the inventory has no host {host}", place="--host", remedy=f"its hosts are {known}")
@@ -135,7 +142,8 @@ def hosts_of(inventory: Inventory, fence: Fence, host: str) -> list[str]:
 
 def words_of(inventory: Inventory, fence: Fence) -> Words:
     """Return a fence in the agent's words."""
-    layout, places_of = layout_of(inventory), generation_of(inventory.airflow.version).places
+    layout, generation = layout_of(inventory), generation_of(inventory.airflow.version)
+    places_of = generation.places
     return {
         "language": fence.language,
         "text": fence.text,
@@ -145,6 +153,7 @@ def words_of(inventory: Inventory, fence: Fence) -> Words:
         "logs": layout.logs,
         "dags": layout.dags,
         "account": inventory.airflow.account,
+        "web": generation.web.unit_file,
         "config": layout.config,
         "settings": {name: list(places_of[name]) for name in SETTINGS if name in places_of},
     }

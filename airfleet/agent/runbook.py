@@ -15,7 +15,7 @@ def runbook_step(words, tell):
 
 def _sh(words):
     env = {"AIRFLOW_HOME": words["home"], "VENV": words["venv"], "ACCOUNT": words["account"], "DAGS": words["dags"]}
-    env["LOGS"] = words["logs"]
+    env |= {"LOGS": words["logs"], "WEB": words["web"]}
     try:
         text = run.run(["sh", "-eu"], env=env, stdin=words["text"], timeout_s=words["timeout_s"])
     except run.Refused as e:

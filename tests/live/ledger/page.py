@@ -50,7 +50,7 @@ def write(steps, verdict, figures, note):
         f"| failed in Airflow's eyes | {verdict.failed} | {note['verdict'].failed} |",
         f"| more than one try | {verdict.retried} | {note['verdict'].retried} |",
         f"| messages that Redis waits for an answer to, at the end (`unacked`) | {figures['unacked']} | – |",
-        f"| units that systemd had to kill | {figures['killed']} | – |",
+        f"| workers that systemd had to kill | {figures['killed']} | – |",
         f"| fewest workers that took tasks at one time, of {figures['workers']} | {figures['lowest']} | – |",
         "",
         f"`fab doctor` and `fab status` were asked {figures['looks']} times meanwhile and named no cause.",

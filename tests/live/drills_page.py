@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import fcntl
 import hashlib
@@ -29,7 +28,7 @@ SECTION = re.compile(r"^## Airflow (\S+)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOT
 def keep(version, book, drilled):
     """Keep what a drill came to, for this text of the runbook: one that was changed is to be drilled again."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    words = {**dataclasses.asdict(drilled), "on": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "of": _digest(book)}
+    words = {**vars(drilled), "on": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "of": _digest(book)}
     (KEPT / f"{version}-{book.id}.json").write_text(json.dumps(words))
 
 

@@ -72,7 +72,7 @@ class Ssh(Section):
 class Airflow(Section):
     """Which Airflow, on which Python, with which settings."""
 
-    version: Line = Field(default="2.11.2", description="version of Apache Airflow")
+    version: Line = Field(default="3.3.2", description="version of Apache Airflow")
     python: Annotated[str, Field(pattern=patterns.PYTHON)] = Field(
         default="3.11.13", description="built by pyenv; `system` takes the distribution's"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.site import Machine, Site
     from sandbox.sources import PyenvSource
 
-AIRFLOW = "2.11.2"
+AIRFLOW = "3.3.2"
 ALL_ROLES = ["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
 HEAD = "# Written by `fab sandbox.up`, removed by `fab sandbox.down`; the keys are explained in inventory.yaml.\n"
 

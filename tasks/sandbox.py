@@ -8,7 +8,7 @@ from tasks.door import command
 @command(
     help={
         "workers": "worker hosts af2, af3 … beside af1, which has every role (default 0; hosts that run are kept)",
-        "airflow": "version of Airflow in its inventory (default: what is there already, else 2.11.2)",
+        "airflow": "version of Airflow in its inventory (default: what is there already, else 3.3.2)",
         "release": "Debian release of new hosts: bookworm or trixie (default: what runs already, else bookworm)",
     }
 )

@@ -19,6 +19,7 @@ from airfleet.restore import Plan
 DATA = b"PGDMP" + bytes(range(256)) * 3000
 FOLDER = "/var/backups/airfleet"
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "backup": {"keep": 2},

@@ -14,6 +14,7 @@ from airfleet.errors import NotHealthy
 HEALTHY = json.loads((Path(__file__).parents[1] / "pure/data/checkup-healthy.json").read_text())
 HOLDER = {"who": "ann@desk", "doing": "restart-workers", "since": "17:00", "age_s": 1.0}
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.77.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "hosts": {

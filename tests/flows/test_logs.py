@@ -18,6 +18,7 @@ from airfleet.task_log import show_task_log
 
 SECRET = "hunter2-of-redis"
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "ssh": {"user": "ops", "known_hosts": "known_hosts", "config": "/dev/null"},

@@ -27,6 +27,7 @@ KEYS = {
     "webserver_secret_key": "w" * 40,
 }
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "hosts": {

@@ -21,6 +21,7 @@ MADE = "made+by/openssl=="
 GIVEN = "Xk9#mQ2$vL7w 한글"
 ANN = NewUser("ann", "Viewer", "ann@x", "Ann", "Lee")
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "hosts": {

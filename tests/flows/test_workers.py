@@ -15,6 +15,7 @@ from airfleet.workers import Rollout, Wish, restart_workers
 
 TASK = {"dag": "etl", "task": "load", "run": "r1", "try": 1, "elapsed_s": 60.0, "retries_left": 2, "usual_s": 90.0}
 INVENTORY = {
+    "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
     "hosts": {

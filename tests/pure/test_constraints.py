@@ -9,7 +9,7 @@ from airfleet.gates import constraints_of
 from airfleet.inventory import parse
 
 TEXT = """\
-airflow: {{python: {python}, constraints: "c-{{python}}.txt"}}
+airflow: {{version: 2.11.2, python: {python}, constraints: "c-{{python}}.txt"}}
 database: {{host: 10.0.0.2}}
 dags: {{repository: "https://git.internal/dags.git"}}
 hosts: {{a: {{address: 10.0.0.3, roles: [redis, scheduler, webserver, worker]}}}}

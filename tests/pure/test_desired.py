@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from test_airflow_cfg import SHIPPED, Given, changed, two_hosts
+from test_airflow_cfg import Given, changed, shipped_with, two_hosts
 
-from airfleet import inventory
 from airfleet.desired import Target, stages_of
 from airfleet.model import Facts, Seen
 from airfleet.plan import make_plan
@@ -26,7 +25,7 @@ def all_secrets():
 
 @pytest.fixture
 def target():
-    return Target(inventory.load(SHIPPED), all_secrets(), CONSTRAINTS, "c" * 40)
+    return Target(shipped_with(), all_secrets(), CONSTRAINTS, "c" * 40)
 
 
 def test_packages_that_a_first_release_wants_come_after_it(target):

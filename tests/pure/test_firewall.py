@@ -10,7 +10,7 @@ from airfleet import firewall, inventory
 from airfleet.firewall import Way, as_json, beyond_need, place_of, probed, table, ways
 
 HOSTS = """
-airflow: {python: system, constraints: constraints.txt, web_port: 8080}
+airflow: {version: 2.11.2, python: system, constraints: constraints.txt, web_port: 8080}
 database: {host: 10.0.0.9, port: 5433}
 dags: {repository: "ssh://git@git.internal:2222/dags.git", known_hosts: "git.internal ssh-ed25519 AAAA"}
 hosts:
@@ -49,7 +49,7 @@ def test_what_three_hosts_need(fleet):
 @pytest.fixture
 def later():
     """The same with a generation of Airflow whose tasks speak to the API server."""
-    return HOSTS.replace("airflow: {", "airflow: {version: 3.3.2, ")
+    return HOSTS.replace("2.11.2", "3.3.2")
 
 
 def test_workers_reach_the_task_execution_api_where_there_is_one(fleet, later):

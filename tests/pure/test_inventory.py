@@ -85,14 +85,14 @@ class TestResolved:
         assert Path("/ops/keys/id") == inventory.ssh.identity
         assert Path("/etc/ssh/x") == inventory.ssh.config
         assert Path("~/.ssh/known_hosts").expanduser() == inventory.ssh.known_hosts
-        assert "/ops/c-2.11.2.txt" == inventory.airflow.constraints_for("3.11")
+        assert "/ops/c-3.3.2.txt" == inventory.airflow.constraints_for("3.11")
         assert not inventory.airflow.constraints_are_remote
 
     def test_constraints(self):
         """The default constraints are the official ones of the version and the Python."""
         airflow = inventories.parse(ONE, FILE).airflow
         assert (
-            "https://raw.githubusercontent.com/apache/airflow/constraints-2.11.2/constraints-3.11.txt"
+            "https://raw.githubusercontent.com/apache/airflow/constraints-3.3.2/constraints-3.11.txt"
             == airflow.constraints_for(str(airflow.python_minor))
         )
 

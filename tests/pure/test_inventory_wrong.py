@@ -64,9 +64,9 @@ WRONG = [
         "airflow.python: YAML reads 3.11 as a number, and it is not a full version: write three numbers, as in 3.11.13",
     ),
     ("airflow: {python: '3.11'}", "airflow.python: '3.11' is not a full version, as in 3.11.13, or `system`"),
-    ("airflow: {python: 3.8.1}", "airflow.python: Airflow 2.11.2 runs on 3.10 to 3.12, not on 3.8.1"),
+    ("airflow: {version: 2.11.2, python: 3.8.1}", "airflow.python: Airflow 2.11.2 runs on 3.10 to 3.12, not on 3.8.1"),
     (
-        "airflow: {python: 3.13.1}",
+        "airflow: {version: 2.11.2, python: 3.13.1}",
         (
             "airflow.python: Airflow 2.11.2 runs on 3.10 to 3.12, not on 3.13.1 (Airflow 2.11.2 excludes 3.13 only as"
             " the exact version 3.13, so that 3.13.1 slips through, installs and breaks)"

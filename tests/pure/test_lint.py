@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_airflow_cfg import SHIPPED, Given, changed
+from test_airflow_cfg import Given, changed, shipped_with
 
-from airfleet import airflow_cfg, inventory
+from airfleet import airflow_cfg
 from airfleet.generations import AIRFLOW_2
 from airfleet.lint import Catalogue, Finding, lint, read_catalogue, read_cfg
 
@@ -50,7 +50,7 @@ def test_each_dead_key_of_the_note_is_told_its_right_name(catalogue):
 @pytest.mark.parametrize("bucket", [None, "aflogs"])
 def test_what_airfleet_renders_has_no_finding(catalogue, bucket):
     """Only keys that the installed version knows, with and without a bucket."""
-    whole = changed(inventory.load(SHIPPED), logging={"bucket": bucket})
+    whole = changed(shipped_with(), logging={"bucket": bucket})
     settings = airflow_cfg.settings(whole, whole.hosts["af1"], Given())
     assert [] == findings(settings, catalogue)
     assert [] == findings(read_cfg(airflow_cfg.render_cfg(settings)), catalogue)
@@ -58,7 +58,7 @@ def test_what_airfleet_renders_has_no_finding(catalogue, bucket):
 
 def test_an_override_of_the_inventory_is_looked_at_too(catalogue):
     """A slip in airflow.config is found like any other."""
-    whole = changed(inventory.load(SHIPPED), airflow={"config": {"scheduler": {"max_tis_per_quary": 4}}})
+    whole = changed(shipped_with(), airflow={"config": {"scheduler": {"max_tis_per_quary": 4}}})
     (found,) = lint(airflow_cfg.settings(whole, whole.hosts["af1"], Given()), catalogue, AIRFLOW_2)
     assert Finding("scheduler", "max_tis_per_quary", "unknown", "is it [scheduler] max_tis_per_query?") == found
 

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from test_airflow_cfg import SHIPPED
+from test_airflow_cfg import shipped_with
 from test_desired import CONSTRAINTS, all_secrets
 
-from airfleet import inventory, release_stages
+from airfleet import release_stages
 from airfleet.desired import Target
 from airfleet.resources import Unit
 
 
 def target(**more):
-    return Target(inventory.load(SHIPPED), all_secrets(), CONSTRAINTS, "c" * 40, **more)
+    return Target(shipped_with(), all_secrets(), CONSTRAINTS, "c" * 40, **more)
 
 
 def units(given, restart):

@@ -9,23 +9,29 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_airflow_cfg import SHIPPED, Given, changed, two_hosts
+from test_airflow_cfg import Given, changed, shipped_with, two_hosts
 
-from airfleet import inventory, units
-from airfleet.generations import AIRFLOW_2
+from airfleet import units
+from airfleet.generations import GENERATIONS, generation_of
 from airfleet.resources import digest
 
 DATA = Path(__file__).parent / "data"
+each_service = pytest.mark.parametrize(
+    ("version", "service"),
+    [(each.versions[0], service) for each in GENERATIONS for service in each.services],
+    ids=lambda value: getattr(value, "name", value),
+)
 LINKS = {"/home/airflow/.pyenv/versions/.venv": "airflow-abcd", "/home/airflow/dags/current": "releases/c0ffee"}
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return inventory.load(SHIPPED)
+    return shipped_with()
 
 
 def rendered(whole, name):
-    return units.render_unit(whole, whole.hosts["af1"], AIRFLOW_2.service(name))
+    generation = generation_of(whole.airflow.version)
+    return units.render_unit(whole, whole.hosts["af1"], generation.service(name))
 
 
 def settings_of(text):
@@ -63,11 +69,13 @@ def test_a_worker_host_has_its_workers_and_one_log_server():
     ]
 
 
-@pytest.mark.parametrize("name", ["webserver", "worker"])
-def test_the_rendered_unit_is_the_golden_one(shipped, name):
+@pytest.mark.parametrize(
+    ("version", "name"), [("2.11.2", "webserver"), ("2.11.2", "worker"), ("3.3.2", "api-server"), ("3.3.2", "worker")]
+)
+def test_the_rendered_unit_is_the_golden_one(version, name):
     """The whole text of the unit, letter by letter."""
-    golden = DATA / AIRFLOW_2.service(name).unit_file
-    assert golden.read_text() == rendered(shipped, name)
+    golden = DATA / version / generation_of(version).service(name).unit_file
+    assert golden.read_text() == rendered(shipped_with(version), name)
 
 
 def test_the_worker_runs_celery_itself_with_a_unique_name(shipped):
@@ -88,10 +96,10 @@ def test_a_worker_is_given_the_time_that_its_longest_task_may_take(shipped):
     assert {3900} == {unit.stop_timeout_s for unit in units_of(shipped) if "worker@" in unit.name}
 
 
-@pytest.mark.parametrize("service", AIRFLOW_2.services, ids=lambda service: service.name)
-def test_no_secret_stands_in_a_unit(shipped, service):
+@each_service
+def test_no_secret_stands_in_a_unit(version, service):
     """Unit files are for all to read, and an argument is seen in `ps`."""
-    text = rendered(shipped, service.name)
+    text = rendered(shipped_with(version), service.name)
     for secret in vars(Given()).values():
         assert secret.reveal() not in text
 
@@ -118,12 +126,13 @@ def test_the_web_servers_pid_file_goes_with_the_unit(shipped):
     assert settings_of(rendered(shipped, "webserver"))["ExecStart"][0].endswith("--pid /run/%N/webserver.pid")
 
 
-def test_a_unit_reads_what_its_stamp_command_names(shipped):
+@each_service
+def test_a_unit_reads_what_its_stamp_command_names(version, service):
     """The paths after the script are the paths of `reads`, in that order."""
-    for service in AIRFLOW_2.services:
-        (pre,) = settings_of(rendered(shipped, service.name))["ExecStartPre"]
-        unit = next(unit for unit in units_of(shipped) if unit.name == service.unit(1))
-        assert [path for path, _ in unit.reads] == shlex.split(pre)[4:]
+    whole = shipped_with(version)
+    stamp, *_ = settings_of(rendered(whole, service.name))["ExecStartPre"]
+    unit = next(unit for unit in units_of(whole) if unit.name == service.unit(1))
+    assert [path for path, _ in unit.reads] == shlex.split(stamp)[4:]
 
 
 def test_the_stamp_that_the_shell_writes_is_what_reads_says(shipped, tmp_path):
@@ -198,10 +207,10 @@ def test_the_distributions_redis_gets_a_stamp_by_a_drop_in(shipped):
     assert digest(drop_in.text) == dict(unit.reads)[drop_in.path]
 
 
-@pytest.mark.parametrize("service", AIRFLOW_2.services, ids=lambda service: service.name)
-def test_every_unit_is_hardened(shipped, service):
+@each_service
+def test_every_unit_is_hardened(version, service):
     """What took the note's 9.5 UNSAFE to below 2."""
-    settings = settings_of(rendered(shipped, service.name))
+    settings = settings_of(rendered(shipped_with(version), service.name))
     wanted = {
         "NoNewPrivileges": ["yes"],
         "ProtectSystem": ["strict"],
@@ -219,12 +228,12 @@ def test_every_unit_is_hardened(shipped, service):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")
-@pytest.mark.parametrize("service", AIRFLOW_2.services, ids=lambda service: service.name)
-def test_systemd_itself_rates_every_unit_at_most_2_5(shipped, service, tmp_path):
+@each_service
+def test_systemd_itself_rates_every_unit_at_most_2_5(version, service, tmp_path):
     """The scale goes from 0 to 10; a plain worker unit without any of it gets 9.5 UNSAFE."""
     folder = tmp_path / "etc" / "systemd" / "system"
     folder.mkdir(parents=True)
-    (folder / service.unit_file).write_text(rendered(shipped, service.name))
+    (folder / service.unit_file).write_text(rendered(shipped_with(version), service.name))
     argv = ["systemd-analyze", "security", "--offline=true", "--threshold=25", f"--root={tmp_path}", service.unit_file]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     assert (0, "") == (done.returncode, done.stderr), done.stdout.splitlines()[-1]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 2  # facts, before a finding is called a cause
 LONGEST = 160  # letters of a line of a journal
+STARTING_S = 45.0  # that a service may take until it answers
 
 
 class Layer(IntEnum):

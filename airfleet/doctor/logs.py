@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, sign_of, told_by
+from airfleet.doctor.finding import STARTING_S, Check, CouldNotLook, Fact, Finding, Layer, sign_of, told_by
 from airfleet.layout import layout_of
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def not_writable(c: Checkup) -> Iterator[Finding]:
 
 
 def unreachable(c: Checkup) -> Iterator[Finding]:
-    """The web pages can't reach the log server of a host that ran tasks."""
+    """The web pages can't reach the log server of a host that ran tasks; one that has just been started may not listen."""
     for name in c.inventory.with_role("webserver"):
         reach = (c.hosts.get(name) or {}).get("log_servers")
         if reach is None:
             continue
         names = {host.address: host_name for host_name, host in c.inventory.hosts.items()}
         reach = {names.get(where, where): says for where, says in reach.items()}
+        reach = {where: says for where, says in reach.items() if not _is_starting(c, where)}
         bad = {where: says for where, says in reach.items() if says != "ok"}
         if not bad:
             continue
@@ -65,6 +66,11 @@ def unreachable(c: Checkup) -> Iterator[Finding]:
             "fab runbook log-unreachable",
             host=next(iter(bad)) if len(bad) == 1 else "",
         )
+
+
+def _is_starting(c: Checkup, host: str) -> bool:
+    unit = c.unit(host, "airflow-logs.service")
+    return unit.get("active") == "active" and (unit["started_s"] or 0) < STARTING_S
 
 
 def bucket(c: Checkup) -> Iterator[Finding]:

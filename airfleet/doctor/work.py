@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, shown, span, told_by
+from airfleet.doctor.finding import STARTING_S, Check, CouldNotLook, Fact, Finding, Layer, shown, span, told_by
 from airfleet.generations import generation_of
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from airfleet.checkup import Checkup
 
 BEAT_S = 30.0
-STARTING_S = 45.0
 QUEUED_S = 60.0
 
 

@@ -64,14 +64,14 @@ def run(installation, book):
         _each(installation, book, "inject")
         began = time.monotonic()
         while book.id not in named(diagnosis := look(installation)):
-            seen.said[", ".join(named(diagnosis))] += 1
+            seen.said[_names(diagnosis)] += 1
             waited = time.monotonic() - began
             assert waited < book.detect_within_s, f"after {waited:.0f} s the doctor says {_short(diagnosis)}"
             time.sleep(POLL_S)
         seen.detected_s = time.monotonic() - began
         for _ in range(3):  # and it stays with it
-            seen.said[", ".join(named(diagnosis))] += 1
-            assert named(diagnosis) == [book.id], f"it names another cause, or more than one: {_short(diagnosis)}"
+            seen.said[_names(diagnosis)] += 1
+            assert _names(diagnosis) == book.id, f"it names another cause, or more than one: {_short(diagnosis)}"
             diagnosis = look(installation)
         host = _host(installation, diagnosis, book)
         _step(installation, book, "confirm", host)
@@ -116,6 +116,11 @@ def _each(installation, book, step):
             installation.on("svc", "sh", "-eu", stdin=fence.text)
     if any(fence.on != "svc" for fence in fences):
         _step(installation, book, step, "af2")
+
+
+def _names(diagnosis):
+    """Return what it named, each once: a cause may be there on several hosts."""
+    return ", ".join(dict.fromkeys(named(diagnosis)))
 
 
 def _short(diagnosis):

@@ -24,6 +24,7 @@ SECTIONS_FIRST = ("core", "database", "logging", "api", "api_auth", "webserver",
 AIRFLOWS_VISIBILITY_S = 86_400
 EXPANDED = re.compile(r"^~|\$(\w|\{)")
 PATH = "/usr/local/bin:/usr/bin:/bin"
+EMULATED_PROJECT = "airfleet"  # an emulator takes any
 
 
 def settings(inventory: Inventory, host: Host, secrets: Secrets) -> Settings:
@@ -186,8 +187,17 @@ def environment(inventory: Inventory) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z0-9_]+", connection):
             problem = f"{connection!r} can't be the name of a variable, which is how the services are told of it"
             raise UsageError(problem, place="logging.connection", remedy="use letters, digits and _")
-        values[f"AIRFLOW_CONN_{connection.upper()}"] = json.dumps({"conn_type": "google_cloud_platform"})
+        words: dict[str, object] = {"conn_type": "google_cloud_platform"}
+        if inventory.logging.emulator:
+            words["extra"] = {"is_anonymous": True, "project": EMULATED_PROJECT}
+        values[f"AIRFLOW_CONN_{connection.upper()}"] = json.dumps(words)
+        values |= storage_environment(inventory)
     return values
+
+
+def storage_environment(inventory: Inventory) -> dict[str, str]:
+    """Return the variables by which Google's libraries find Cloud Storage where it is not Google's own."""
+    return {"STORAGE_EMULATOR_HOST": inventory.logging.emulator} if inventory.logging.emulator else {}
 
 
 def environment_value(value: str) -> str:

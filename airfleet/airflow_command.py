@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airfleet.model import Words
+    from airfleet.remote import Host
     from airfleet.session import Fleet
 
 
@@ -23,29 +24,33 @@ def run_airflow(env: str, text: str, host: str, write: Callable[[str, bool], Non
     words = airflow_words.split(text)
     with session.opened(env, doing=f"airflow {words[0]}") as fleet:
         name = _host(fleet, host)
-        mask = fleet.secrets.mask
-        airflow_words.refuse_passwords(words, mask)
-        layout = layout_of(fleet.inventory)
-
-        def take(part: Words) -> None:
-            for kind, said in part.items():
-                write(mask(str(said)), kind == "err")
-
-        asked: Words = {
-            "words": words,
-            "venv": layout.venv,
-            "environment": layout.environment,
-            "account": fleet.inventory.airflow.account,
-        }
+        airflow_words.refuse_passwords(words, fleet.secrets.mask)
         fleet.everyone[name].open()
-        try:
-            answer: Any = fleet.everyone[name].stream("airflow", asked, take)
-        except KeyboardInterrupt:
-            raise RolloutStopped("interrupted", place=name, state=_ended(words)) from None
-        except HostUnreachable as e:
-            e.state = _ended(words)
-            raise
-        return int(answer["rc"])
+        return ask_airflow(fleet, fleet.everyone[name], words, write)
+
+
+def ask_airflow(fleet: Fleet, host: Host, words: list[str], write: Callable[[str, bool], None]) -> int:
+    """Run it on a host of the session; else as `run_airflow`."""
+    layout, mask = layout_of(fleet.inventory), fleet.secrets.mask
+
+    def take(part: Words) -> None:
+        for kind, said in part.items():
+            write(mask(str(said)), kind == "err")
+
+    asked: Words = {
+        "words": list(words),
+        "venv": layout.venv,
+        "environment": layout.environment,
+        "account": fleet.inventory.airflow.account,
+    }
+    try:
+        answer: Any = host.stream("airflow", asked, take)
+    except KeyboardInterrupt:
+        raise RolloutStopped("interrupted", place=host.name, state=_ended(words)) from None
+    except HostUnreachable as e:
+        e.state = _ended(words)
+        raise
+    return int(answer["rc"])
 
 
 def _host(fleet: Fleet, host: str) -> str:

@@ -223,6 +223,8 @@ class _Run:
         for name, made in changes.items():
             if any(change.resource.key == layout.config for change in made):
                 gates.lint_config(self.fleet.hosts[name], self.fleet.inventory, self.fleet.secrets, venv)
+                if says := gates.try_bucket(self.fleet.hosts[name], self.fleet.inventory, venv):
+                    self.screen.probed(f"{name}: {says}")
 
     def _resolve(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Find out which commit a first release is: the newest of the inventory's branch."""

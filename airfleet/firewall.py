@@ -176,7 +176,7 @@ def _outside(inventory: Inventory) -> Iterator[Way]:
     if airflow.constraints_are_remote:
         urls.append((airflow.constraints, "constraints", "when packages are installed"))
     if inventory.logging.bucket:
-        urls.append(("https://storage.googleapis.com/", "Cloud Storage", "task logs"))
+        urls.append((inventory.logging.emulator or "https://storage.googleapis.com/", "Cloud Storage", "task logs"))
     for url, target, why in urls:
         if place := place_of(url):
             for name in inventory.hosts:

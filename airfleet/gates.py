@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airfleet import lint, versions
-from airfleet.airflow_cfg import settings
+from airfleet.airflow_cfg import settings, storage_environment
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import generation_of
 
@@ -70,3 +70,16 @@ def lint_config(host: Host, inventory: Inventory, secrets: Secrets, venv: str) -
             remedy="correct airflow.config in the inventory",
             state="no configuration was changed",
         )
+
+
+def try_bucket(host: Host, inventory: Inventory, venv: str) -> str:
+    """Have the host write, read, list and delete an object where task logs go, with the login that it will have there.
+
+    Returns what was done, "" without a bucket; raises GateRefused naming what is refused, by whom and for whom.
+    """
+    logging = inventory.logging
+    if not logging.bucket:
+        return ""
+    words: Words = {"venv": venv, "account": inventory.airflow.account, "environment": storage_environment(inventory)}
+    answer = host.call("probe_bucket", words | {"bucket": logging.bucket, "prefix": logging.prefix})
+    return f"gs://{logging.bucket}/{logging.prefix}: {answer['did']}, as {answer['who']}"

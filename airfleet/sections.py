@@ -205,6 +205,9 @@ class Logging(Section):
         default=None, description="Cloud Storage bucket of task logs; `~` keeps them on the hosts"
     )
     prefix: Annotated[str, Field(pattern=patterns.PREFIX)] = Field(default="logs", description="folder in the bucket")
+    emulator: Annotated[str, Field(pattern=patterns.URL)] | None = Field(
+        default=None, description="for trials: an emulator of Cloud Storage, asked in place of Google, without a login"
+    )
     connection: Annotated[str, Field(pattern=patterns.WORD)] = Field(
         default="gcs_logs", description="Airflow connection that reads and writes the bucket"
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airfleet.model import Words
+    from airfleet.session import Fleet
 
 UNMAPPED = -1
 
@@ -36,8 +37,7 @@ def show_task_log(env: str, wish: Wish, write: Callable[[str], None], notice: Ca
         place, first = ("--try", 1) if wish.number < 0 else ("--map-index", 0)
         raise UsageError(f"they are counted from {first} on", place=place, state="nothing was contacted")
     with session.opened(env, doing="task-log") as fleet:
-        inventory, mask = fleet.inventory, fleet.secrets.mask
-        layout = layout_of(inventory)
+        mask = fleet.secrets.mask
 
         def take(part: Words) -> None:
             if "found" in part:
@@ -46,19 +46,25 @@ def show_task_log(env: str, wish: Wish, write: Callable[[str], None], notice: Ca
             else:
                 write(mask(str(part["text"])))
 
-        words: Words = {
-            "program": generation_of(inventory.airflow.version).task_log,
-            "venv": layout.venv,
-            "environment": layout.environment,
-            "account": inventory.airflow.account,
-            "dsn": dsn(inventory, fleet.secrets),
-            "dag": wish.dag,
-            "task": wish.task,
-            "run": wish.run,
-            "try": wish.number,
-            "map_index": wish.map_index,
-        }
-        fleet.everyone[database_host(inventory)].stream("task_log", words, take)
+        fleet.everyone[database_host(fleet.inventory)].stream("task_log", log_words(fleet, wish), take)
+
+
+def log_words(fleet: Fleet, wish: Wish) -> Words:
+    """Return the question for a try's log in the agent's words."""
+    inventory = fleet.inventory
+    layout = layout_of(inventory)
+    return {
+        "program": generation_of(inventory.airflow.version).task_log,
+        "venv": layout.venv,
+        "environment": layout.environment,
+        "account": inventory.airflow.account,
+        "dsn": dsn(inventory, fleet.secrets),
+        "dag": wish.dag,
+        "task": wish.task,
+        "run": wish.run,
+        "try": wish.number,
+        "map_index": wish.map_index,
+    }
 
 
 def described(found: Mapping[str, Any]) -> str:

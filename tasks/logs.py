@@ -61,3 +61,26 @@ def task_log(c, dag, task, env="", run="", try_=0, map_index=-1):
     wish = Wish(dag, task, run, try_, None if map_index == -1 else map_index)
     with screen.piped():
         show_task_log(environment(env), wish, screen.write, screen.notice)
+
+
+@command(
+    help={
+        "dag": "a DAG that may be run at any time (default: none is run)",
+        "task": "its task whose log is waited for",
+        "env": ENV_HELP,
+        "max_wait": "seconds to wait for the task's end and for its log in the bucket",
+    },
+    positional=["dag", "task"],
+)
+def verify_logs(c, dag="", task="", env="", max_wait=180):
+    """
+    See whether task logs reach the bucket: fab verify-logs DAG TASK
+
+    Every host writes, reads, lists and deletes a small object there, with the login that its services have: exit 8 names
+    what is refused, to whom, and the role that is missing. With a DAG, one run of it is asked for, and its log has to be
+    read back by Airflow out of the bucket within --max-wait seconds: else exit 9.
+    """
+    from airfleet.log_trial import verify_logs
+    from tasks import screen
+
+    verify_logs(environment(env), dag, task, max_wait_s=max_wait, say=screen.Screen().say)

@@ -42,7 +42,7 @@ def not_writable(c: Checkup) -> Iterator[Finding]:
 
 
 def unreachable(c: Checkup) -> Iterator[Finding]:
-    """The web pages can't reach the log server of a host that ran tasks; one that has just been started may not listen."""
+    """The web pages can't reach the log server of a host that ran tasks; one that has just started may not listen."""
     for name in c.inventory.with_role("webserver"):
         reach = (c.hosts.get(name) or {}).get("log_servers")
         if reach is None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 # Commands that have no lock, or change nothing.
 LOOKING = {
     *("status", "doctor", "incident", "maintenance.status", "users.list", "backup.list", "task-log", "releases"),
-    *("history", "shell", "runbook", "airflow", "logs", "firewall"),
+    *("history", "shell", "runbook", "airflow", "logs", "firewall", "verify-logs"),
 }
 
 

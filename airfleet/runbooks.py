@@ -102,7 +102,7 @@ def _do(fleet: Fleet, env: str, fence: Fence, command: str, host: str, screen: S
         return
     wrong = []
     for name in where:
-        answer: Any = fleet.hosts[name].call("runbook_step", words_of(fleet.inventory, fence))
+        answer: Any = fleet.hosts[name].call("runbook_step", words_of(fleet.inventory, fence, name))
         output = fleet.secrets.mask(str(answer["output"])).strip()
         for line in output.splitlines():
             screen.say(f"    {line}")
@@ -140,8 +140,8 @@ def hosts_of(inventory: Inventory, fence: Fence, host: str) -> list[str]:
     return names if every == "each" else names[:1]
 
 
-def words_of(inventory: Inventory, fence: Fence) -> Words:
-    """Return a fence in the agent's words."""
+def words_of(inventory: Inventory, fence: Fence, host: str) -> Words:
+    """Return a fence in the agent's words; on a host without web pages their port is that of the log server."""
     layout, generation = layout_of(inventory), generation_of(inventory.airflow.version)
     places_of = generation.places
     return {
@@ -154,6 +154,12 @@ def words_of(inventory: Inventory, fence: Fence) -> Words:
         "dags": layout.dags,
         "account": inventory.airflow.account,
         "web": generation.web.unit_file,
+        "ports": {
+            "LOG_PORT": generation.health.log_port,
+            "WEB_PORT": inventory.airflow.web_port
+            if generation.web.role in inventory.hosts[host].roles
+            else generation.health.log_port,
+        },
         "config": layout.config,
         "settings": {name: list(places_of[name]) for name in SETTINGS if name in places_of},
     }

@@ -76,9 +76,9 @@ def verify_logs(c, dag="", task="", env="", max_wait=180):
     """
     See whether task logs reach the bucket: fab verify-logs DAG TASK
 
-    Every host writes, reads, lists and deletes a small object there, with the login that its services have: exit 8 names
-    what is refused, to whom, and the role that is missing. With a DAG, one run of it is asked for, and its log has to be
-    read back by Airflow out of the bucket within --max-wait seconds: else exit 9.
+    Every host writes, reads, lists and deletes a small object there, with the login that its services have: exit 8
+    names what is refused, to whom, and the role that is missing. With a DAG, one run of it is asked for, and its log
+    has to be read back by Airflow out of the bucket within --max-wait seconds: else exit 9.
     """
     from airfleet.log_trial import verify_logs
     from tasks import screen

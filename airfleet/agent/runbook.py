@@ -16,6 +16,7 @@ def runbook_step(words, tell):
 def _sh(words):
     env = {"AIRFLOW_HOME": words["home"], "VENV": words["venv"], "ACCOUNT": words["account"], "DAGS": words["dags"]}
     env |= {"LOGS": words["logs"], "WEB": words["web"]}
+    env |= {name: str(port) for name, port in words["ports"].items()}
     try:
         text = run.run(["sh", "-eu"], env=env, stdin=words["text"], timeout_s=words["timeout_s"])
     except run.Refused as e:

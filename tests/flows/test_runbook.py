@@ -50,6 +50,7 @@ class Host:
 
     def call(self, name, words, tell=None):
         self.asked.append((self.name, words["text"].strip(), words["web"]))
+        assert words["ports"] == {"LOG_PORT": 8793, "WEB_PORT": 80 if self.name == "af1" else 8793}
         return {"output": self.says.get(self.name, "yes"), "rc": 0}
 
     def close(self):

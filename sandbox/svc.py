@@ -1,4 +1,4 @@
-"""The machine `svc`, which stands for Google: PostgreSQL as Cloud SQL, git over SSH, and downloads over HTTP."""
+"""The machine `svc`, which stands for Google: PostgreSQL as Cloud SQL, Cloud Storage, git by SSH, downloads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sandbox.machine import boot, run_in
 from sandbox.personal import disk_of, host_key, public_key
 from sandbox.site import SVC, Machine, Site, write_whole
 from sandbox.sources import dag_repository, www
+from sandbox.storage import write_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,7 @@ def _write_services(site: Site, machine: Machine) -> None:
     disk.file("etc/systemd/system/www.service", unit)
     wants = disk.folder("etc/systemd/system/multi-user.target.wants")
     (wants / "www.service").symlink_to("/etc/systemd/system/www.service")
+    write_storage(disk, machine.address)
     disk.file("etc/systemd/system/postgresql@.service.d/network.conf", AFTER_NETWORK)
     disk.folder(WWW_PATH.lstrip("/"))
     home = "srv/git"

@@ -34,6 +34,7 @@ ASKED = os.environ.get("AIRFLEET_TEST_AIRFLOW", "")
 RUN_ON = {
     "test_api_server": (THREE,),
     "test_backup": (TWO,),
+    "test_bucket": (THREE,),
     "test_bootstrap": (TWO,),
     "test_deploy": (TWO,),
     "test_drills": (TWO,),

@@ -1,0 +1,104 @@
+"""Task logs in Cloud Storage, by the emulator on svc: they land there and are read back; what goes wrong is named.
+
+The last of these tests puts the installation back: its logs stay on the hosts, as the other modules expect.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sandbox import storage
+from tests.live.conftest import wait_for
+from tests.live.drill import look, named
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
+
+LOGS = "/home/airflow/airflow/logs"
+DENY = "/run/storage-denied"
+
+
+def files_of_hello(installation):
+    """Return the paths of logs of the DAG hello on the hosts' own disks, of what ran in the last minutes."""
+    argv = ["find", LOGS, "-type", "f", "-path", "*hello*", "-mmin", "-3", "-not", "-size", "0"]
+    return [line for name in ("af1", "af2") for line in installation.on(name, *argv).splitlines()]
+
+
+@pytest.fixture(scope="module")
+def bucket(first):
+    """The installation with its task logs in the bucket: what the bootstrap said, and a function that lists objects."""
+    installation = first.installation
+    url = storage.storage_url(installation.machines["svc"])
+
+    def put(value):
+        value["logging"] = {"bucket": storage.BUCKET, "prefix": "logs", "emulator": url}
+
+    kept = installation.inventory.read_text()
+    installation.edit(put)
+    said = installation.fab("bootstrap").stdout
+
+    def objects():
+        argv = ["find", f"/{storage.BUCKETS}/{storage.BUCKET}", "-type", "f"]
+        return installation.on("svc", *argv).splitlines()
+
+    yield said, objects
+    installation.inventory.write_text(kept)
+    installation.fab("bootstrap")
+
+
+def test_every_host_tried_the_bucket_before_it_was_told_of_it(bucket):
+    """And left nothing behind."""
+    said, objects = bucket
+    for name in ("af1", "af2"):
+        assert f"{name}: gs://airflow-logs/logs: written, read, listed, deleted, as nobody: an emulator" in said
+    assert [path for path in objects() if "airfleet-" in path] == []
+
+
+def test_a_log_lands_in_the_bucket_and_is_read_back(first, bucket):
+    """Its local copy is gone; the web page's API and `fab task-log` have it from the bucket."""
+    installation, (_, objects) = first.installation, bucket
+    said = installation.fab("verify-logs", "hello", "hello_1").stdout
+    assert re.search(r"success; Airflow reads its log from gs://airflow-logs/logs/\S*hello", said), said
+    assert [path for path in objects() if "hello" in path]
+    wait_for(lambda: not files_of_hello(installation), "the end of the local copies", 60)
+    text = installation.fab("task-log", "hello", "hello_1").stdout
+    assert "hello from worker" in text
+    assert "gs://airflow-logs/logs/" in text
+
+
+def test_a_denied_bucket_costs_no_task_and_is_named(first, bucket):
+    """The task succeeds, its log stays on the host; the doctor names it; a look from the host says which role."""
+    installation, (_, objects) = first.installation, bucket
+    before = len(objects())
+    installation.on("svc", "touch", DENY)
+    try:
+        refused = installation.fab("verify-logs", rc=8).stderr
+        assert "may not write in gs://airflow-logs" in refused
+        assert "does not have storage.objects.create access" in refused
+        assert "roles/storage.objectUser" in refused
+        run = first.api.trigger("hello")
+        wait_for(lambda: first.api.ask(f"/dags/hello/dagRuns/{run}")["state"] == "success", "the run's success", 120)
+        wait_for(lambda: "gcs-denied" in named(look(installation)), "the doctor", 90)
+        assert len(objects()) == before
+        assert files_of_hello(installation)
+    finally:
+        installation.on("svc", "rm", "-f", DENY)
+
+
+def test_an_emulator_that_is_away_and_a_bucket_that_is_not_there(first, bucket):
+    """Each its own words, exit 8; nothing is pushed to a host that can't use what it is to use."""
+    installation = first.installation
+    installation.on("svc", "systemctl", "stop", "storage")
+    try:
+        assert "could not be asked to write" in installation.fab("verify-logs", rc=8).stderr
+    finally:
+        installation.on("svc", "systemctl", "start", "storage")
+    kept = installation.inventory.read_text()
+    try:
+        installation.edit(lambda value: value["logging"].update(bucket="absent-bucket"))
+        refused = installation.fab("bootstrap", rc=8).stderr
+        assert "there is no gs://absent-bucket" in refused
+        assert "absent-bucket" not in installation.on("af1", "cat", "/home/airflow/airflow/airflow.cfg")
+    finally:
+        installation.inventory.write_text(kept)

@@ -94,6 +94,36 @@ def _latest(of_each: Iterable[Words]) -> tuple[dict[str, tuple[str, Words]], dic
     return seen, retired
 
 
+def contradictions(of_each: Mapping[str, Words]) -> list[str]:
+    """Return each entry that one host tells otherwise than another; `of_each` is {host: its `verify_history`}."""
+    tellers: dict[str, dict[str, list[str]]] = {}
+    what: dict[str, str] = {}
+    for name, answer in of_each.items():
+        told: Any = answer["entries"]
+        for each, (began, doing, digest) in told.items():
+            tellers.setdefault(each, {}).setdefault(digest, []).append(name)
+            what.setdefault(each, f"{doing} of {began}")
+    return [
+        f"{what[each]}: {' and '.join(', '.join(names) for names in digests.values())} tell it differently"
+        for each, digests in tellers.items()
+        if len(digests) > 1
+    ]
+
+
+def missed(of_each: Mapping[str, Words]) -> dict[str, int]:
+    """Return how many of the others' entries each host lacks, from its own first one on: it may have been away."""
+    all_of: dict[str, str] = {}
+    for answer in of_each.values():
+        told: Any = answer["entries"]
+        all_of |= {each: began for each, (began, _, _) in told.items()}
+    found = {}
+    for name, answer in of_each.items():
+        own: Any = answer["entries"]
+        first = min((began for began, _, _ in own.values()), default="9")
+        found[name] = sum(1 for each, began in all_of.items() if each not in own and began > first)
+    return {name: count for name, count in found.items() if count}
+
+
 def line_of(entry: Words) -> str:
     """Return an entry as one line for a human."""
     hosts: Any = entry.get("hosts") or {}

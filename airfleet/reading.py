@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airfleet import records, session
-from airfleet.errors import UsageError
+from airfleet import history, records, session
+from airfleet.errors import NotHealthy, UsageError
 from airfleet.layout import layout_of
 from airfleet.rollout import on_each
 
@@ -39,3 +39,27 @@ def entries(env: str, limit: int) -> list[dict[str, Any]]:
     with session.opened(env, doing="history") as fleet:
         fleet.connect()
         return records.read(fleet, limit)
+
+
+def verified(env: str) -> dict[str, Any]:
+    """Return {"hosts": {name: {"lines", "chained", "faults"}}, "contradictions": […], "missed": {name: count}}."""
+    with session.opened(env, doing="history") as fleet:
+        fleet.connect()
+        seen = records.verify(fleet)
+    hosts = {name: {key: answer[key] for key in ("lines", "chained", "faults")} for name, answer in seen.items()}
+    return {"hosts": hosts, "contradictions": history.contradictions(seen), "missed": history.missed(seen)}
+
+
+def refuse_broken(found: dict[str, Any]) -> None:
+    """Raise NotHealthy where somebody has changed, removed or reordered what was written down."""
+    wrong = [
+        f"{name}: line {each['line']} {each['what']}"
+        for name, host in found["hosts"].items()
+        for each in host["faults"]
+    ]
+    if wrong := wrong + found["contradictions"]:
+        raise NotHealthy(
+            "the history was tampered with, or a disk lost something:\n    " + "\n    ".join(wrong),
+            place="/var/log/airfleet/history.jsonl",
+            remedy="compare the file with that of another host; keep both",
+        )

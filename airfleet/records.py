@@ -95,6 +95,15 @@ def _write(fleet: Fleet, words: Words) -> None:
         )
 
 
+def verify(fleet: Fleet) -> dict[str, Words]:
+    """Return what each host finds of its own history (see the agent's `verify_history`); every one has to answer."""
+
+    def work(host: Host) -> Words:
+        return host.call("verify_history", {})
+
+    return on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
+
+
 def read(fleet: Fleet, limit: int = ALL) -> list[Words]:
     """Return what was done to the installation, oldest first: the newest `limit` entries.
 

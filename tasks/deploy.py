@@ -102,16 +102,37 @@ def releases(c, env="", json=False):
         print(f"{each['commit'][:12]}  {each['made_at']}  {where}  {each['subject']}")
 
 
-@command(help={"env": ENV_HELP, "json": "print JSON", "limit": "the newest ones alone (default 20)"})
-def history(c, env="", json=False, limit=20):
+@command(
+    help={
+        "env": ENV_HELP,
+        "json": "print JSON",
+        "limit": "the newest ones alone (default 20)",
+        "verify": "see whether a line was changed, removed or reordered on any host since it was written",
+    }
+)
+def history(c, env="", json=False, limit=20, verify=False):
     """
     Tell who did what to this installation, from where, when, and what became of it on each host.
+
+    Every host keeps it, in a chain: each line has the digest of the one before it. With --verify the chains are looked
+    at and the hosts compared; exit 9 names the lines that somebody has changed, removed or put elsewhere.
     """
     import json as as_json
 
     from airfleet import reading
     from airfleet.history import line_of
 
+    if verify:
+        checked = reading.verified(environment(env))
+        if json:
+            print(as_json.dumps(checked, indent=2, ensure_ascii=False))
+        else:
+            for name, host in checked["hosts"].items():
+                away = checked["missed"].get(name)
+                note = f"; {away} of the others' are not there (it was away, or they were removed)" if away else ""
+                print(f"{name}: {host['lines']} lines, {host['chained']} in the chain{note}")
+        reading.refuse_broken(checked)
+        return
     found = reading.entries(environment(env), limit)
     if json:
         print(as_json.dumps(found, indent=2, ensure_ascii=False))

@@ -1,10 +1,12 @@
-"""What was done to this installation, by whom and when: JSON lines that are only ever added to."""
+"""What was done to this installation, by whom and when: JSON lines that are only ever added to, in a chain."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+
+from airfleet.agent import chain
 
 PATH = "/var/log/airfleet/history.jsonl"
 MODE, FOLDER_MODE = 0o640, 0o750
@@ -18,22 +20,47 @@ def record(words, tell):
     if not os.path.isdir(folder):
         os.mkdir(folder, FOLDER_MODE)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
-    with os.fdopen(fd, "r+", encoding="utf-8") as f:
+    with os.fdopen(fd, "r+", encoding="utf-8", errors="surrogateescape") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         os.fchmod(f.fileno(), MODE)
         text = f.read()
         if any(entry.get("id") == words["entry"]["id"] for entry in _entries(text)):
             return {"added": False}
         # A line that a full disk or a crash cut short must not swallow this one.
-        f.write(("" if not text or text.endswith("\n") else "\n") + json.dumps(words["entry"], sort_keys=True) + "\n")
+        line = chain.linked(words["entry"], text)
+        f.write(("" if not text or text.endswith("\n") else "\n") + line + "\n")
         f.flush()
         os.fsync(f.fileno())
+        chain.write_head(path, line, len(text.splitlines()) + 1)
     return {"added": True}
 
 
 def history(words, tell):
     """Return the newest entries, oldest first, at most `limit` of them."""
     return {"entries": _read(words)[-words["limit"] :]}
+
+
+def verify_history(words, tell):
+    """Return {"lines", "chained", "faults": [{"line", "what"}], "entries": {id: [began, doing, digest]}}.
+
+    The digest is of what an entry says, which is the same on every host.
+    """
+    path = words.get("path", PATH)
+    text = _text(path)
+    try:
+        head = json.loads(_text(f"{path}.head") or "{}")
+    except ValueError:
+        head = {}
+    chained, faults = chain.faults(text, head)
+    said = {
+        str(entry.get("id")): [
+            str(entry.get("began")),
+            str(entry.get("doing")),
+            chain.digest(json.dumps(chain.bare(entry), sort_keys=True)),
+        ]
+        for entry in _entries(text)
+    }
+    return {"lines": len(text.splitlines()), "chained": chained, "faults": faults, "entries": said}
 
 
 def members(words, tell=None):
@@ -57,11 +84,15 @@ def members(words, tell=None):
 
 
 def _read(words):
+    return [chain.bare(entry) for entry in _entries(_text(words.get("path", PATH)))]
+
+
+def _text(path):
     try:
-        with open(words.get("path", PATH), encoding="utf-8", errors="replace") as f:
-            return _entries(f.read())
+        with open(path, encoding="utf-8", errors="surrogateescape") as f:
+            return f.read()
     except FileNotFoundError:
-        return []
+        return ""
 
 
 def _entries(text):

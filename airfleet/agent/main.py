@@ -62,6 +62,7 @@ CALLS = {
     "delete_user": "users",
     "record": "history",
     "history": "history",
+    "verify_history": "history",
     "members": "history",
     "releases": "releases",
     "prune": "releases",

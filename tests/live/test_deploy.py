@@ -195,6 +195,16 @@ def test_the_history_has_it_all_and_old_releases_are_gone(installation, team):
     for name in ("af1", "af2"):
         stat = installation.on(name, "stat", "-c", "%U %a", "/var/log/airfleet/history.jsonl").strip()
         assert stat == "root 640"
+    assert "af2: " in installation.fab("history", "--verify").stdout
+    path = "/var/log/airfleet/history.jsonl"
+    kept = installation.on("af2", "cat", path)
+    installation.on("af2", "sed", "-i", '2s/"who": "/"who": "x/', path)
+    try:
+        found = installation.fab("history", "--verify", rc=9).stderr
+        assert "af2: line 2 was changed" in found
+        assert "af1 and af2 tell it differently" in found
+    finally:
+        installation.on("af2", "tee", path, stdin=kept)
     there = json.loads(installation.fab("releases", "--json").stdout)
     assert [each["current"] for each in there if each["current"]] == [["af1", "af2"]]
     assert len(there) <= 8

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills lint bench docs clean
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills lint bench docs sbom clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -q && apt-get install -q -y python3-venv)
@@ -55,6 +55,10 @@ lint: setup
 
 bench: packages
 	$(PY) -m benchmarks
+
+# What airfleet itself is made of: a CycloneDX list of all that uv.lock pins.
+sbom: setup
+	@$(UV) export --quiet --frozen --all-extras --no-dev --format cyclonedx1.5
 
 docs: setup
 	@$(FAB) inventory.reference > docs/inventory.md

@@ -210,7 +210,8 @@ def database_url(inventory: Inventory, secrets: Secrets) -> str:
     login = f"{quote(database.user, safe='')}:{quote(secrets.database_password.reveal(), safe='')}"
     host = f"[{database.host}]" if ":" in database.host else database.host
     place = f"{host}:{database.port}/{database.name}"
-    return f"postgresql+psycopg2://{login}@{place}?sslmode={database.sslmode}&connect_timeout=10"
+    root = f"&sslrootcert={quote(layout_of(inventory).database_ca)}" if database.authority else ""
+    return f"postgresql+psycopg2://{login}@{place}?sslmode={database.sslmode}&connect_timeout=10{root}"
 
 
 def _visibility_timeout_s(inventory: Inventory) -> int:

@@ -84,7 +84,7 @@ def connect(dsn):
     return connection
 
 
-def refusal(dsn, text, root):
+def refusal(dsn, text, root=None):
     """Return the words of a refusal for what the driver said; `root` is the authority's certificate."""
     place = f"{dsn['host']}:{dsn['port']}/{dsn['name']}"
     found = certificates.trouble(dsn, root) if root and certificates.UNTRUSTED in text else None

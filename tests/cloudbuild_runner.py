@@ -43,10 +43,11 @@ UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", 
 REGISTRY = re.compile(r"(PIP|UV|SSL|REQUESTS)_\w+|(https?|no|all)_proxy", re.IGNORECASE)
 
 
-def possible() -> str:
-    """Return why nothing can be run here; empty where it can."""
-    if shutil.which("unshare") is None:
-        return "there is no unshare here"
+def possible(*programs: str) -> str:
+    """Return why nothing that takes these programs can be run here; empty where it can."""
+    for name in ("unshare", *programs):
+        if shutil.which(name) is None:
+            return f"there is no {name} here"
     if os.geteuid():
         return "a clean root takes root"
     done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])

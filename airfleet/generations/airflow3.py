@@ -87,6 +87,8 @@ AIRFLOW_3 = Generation(
     ),
     places={
         **PLACES,
+        # Airflow would make it of the other one, with `sslmode` in it: a word that asyncpg refuses.
+        "database_url_async": ("database", "sql_alchemy_conn_async"),
         "execution_api_url": ("core", "execution_api_server_url"),
         # Without `log_filename_template`: the note's names its files by `ts`, which is empty for runs that somebody
         # starts by hand, so that all of them would write into one file.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
-from airfleet import connections, inventory
+from airfleet import bootstrap, connections, inventory
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -65,3 +67,26 @@ def test_the_check_of_the_inventory_warns(tmp_path):
     done = subprocess.run([fab, "inventory.check"], cwd=ROOT, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  database.max_connections: 25 may not suffice: 110 can be open" in done.stdout
+
+
+def test_a_plan_warns(monkeypatch):
+    """`fab plan` and `fab bootstrap` say it after the look, also when nothing is to be changed."""
+
+    class NothingToDo:
+        """A run on hosts that are in order."""
+
+        asked = 0
+
+        def __init__(self, *_, **__):
+            self.look = list
+            self.tell_left_behind = self.stop_if_any_failed = lambda: None
+
+    @contextmanager
+    def opened(*_, **__):
+        yield SimpleNamespace(inventory=of(most=25), hosts={}, bear=lambda *_: None, connect=lambda: None)
+
+    monkeypatch.setattr(bootstrap, "_Run", NothingToDo)
+    monkeypatch.setattr(bootstrap.session, "opened", opened)
+    said = []
+    bootstrap.bring_up("", bootstrap.Wish(), SimpleNamespace(say=lambda text, style="": said.append((text, style))))
+    assert said == [(connections.warning(of(most=25)), "yellow")]

@@ -126,6 +126,18 @@ def test_a_repository_without_ssh_needs_no_key(target):
     assert [key for kind, key in files if key.endswith("deploy_key")] == []
 
 
+def test_airflow_3_has_an_url_that_asyncpg_understands(target):
+    """Airflow would take psycopg2's words for it, of which asyncpg refuses `sslmode`; Airflow 2 has no such URL."""
+    path = "/home/airflow/airflow/airflow.cfg"
+    assert "asyncpg" not in resources(target)["file", path].text
+    airflow = target.inventory.airflow.model_copy(update={"version": "3.3.2"})
+    secrets = Secrets({**target.secrets.values, "jwt_secret": Secret("j" * 43)})
+    three = replace(target, inventory=target.inventory.model_copy(update={"airflow": airflow}), secrets=secrets)
+    line = next(text for text in resources(three)["file", path].text.splitlines() if "sql_alchemy_conn_async" in text)
+    assert line.endswith("@db.example.com:5432/airflow?ssl=prefer")
+    assert line.startswith("sql_alchemy_conn_async = postgresql+asyncpg://airflow:")
+
+
 def with_authority(target, text="CERTIFICATE\n"):
     database = target.inventory.database.trusting(Path("/ops/ca.pem"), text)
     return replace(target, inventory=target.inventory.model_copy(update={"database": database}))

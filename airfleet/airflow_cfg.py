@@ -54,6 +54,7 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
         "plugins_folder": f"{layout.current}/{inventory.dags.plugins}" if inventory.dags.plugins else layout.plugins,
         "fernet_key": _literal(secrets.fernet_key.reveal(), "fernet_key"),
         "database_url": database_url(inventory, secrets),
+        "database_url_async": _database_url_async(inventory, secrets),
         "base_log_folder": layout.logs,
         "remote_logging": bool(inventory.logging.bucket),
         "log_filename_template": inventory.logging.filename_template,
@@ -216,11 +217,20 @@ def environment_value(value: str) -> str:
 
 def database_url(inventory: Inventory, secrets: Secrets) -> str:
     """Return SQLAlchemy's URL of the metadata database; a host that doesn't answer is given up after 10 s."""
+    root = f"&sslrootcert={quote(layout_of(inventory).database_ca)}" if inventory.database.authority else ""
+    options = f"sslmode={inventory.database.sslmode}&connect_timeout=10{root}"
+    return f"postgresql+psycopg2://{_database_place(inventory, secrets)}?{options}"
+
+
+def _database_url_async(inventory: Inventory, secrets: Secrets) -> str:
+    return f"postgresql+asyncpg://{_database_place(inventory, secrets)}?ssl={inventory.database.sslmode}"
+
+
+def _database_place(inventory: Inventory, secrets: Secrets) -> str:
     database = inventory.database
     login = f"{quote(database.user, safe='')}:{quote(secrets.database_password.reveal(), safe='')}"
     host = f"[{database.host}]" if ":" in database.host else database.host
-    place = f"{host}:{database.port}/{database.name}"
-    return f"postgresql+psycopg2://{login}@{place}?sslmode={database.sslmode}&connect_timeout=10"
+    return f"{login}@{host}:{database.port}/{database.name}"
 
 
 def _visibility_timeout_s(inventory: Inventory) -> int:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import gates, members, probes, records, rollout, session
+from airfleet import connections, gates, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
@@ -64,6 +64,8 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
         fleet.connect()
         run = _Run(fleet, screen, wish)
         plans = run.look()
+        if few := connections.warning(fleet.inventory):
+            screen.say(few, "yellow")
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
             if names := ", ".join(fleet.hosts):

@@ -263,6 +263,7 @@ def dsn(inventory: Inventory, secrets: Secrets) -> Words:
         "user": database.user,
         "password": secrets.database_password.reveal(),
         "sslmode": database.sslmode,
+        "authority": database.authority,
     }
 
 

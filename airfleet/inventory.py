@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from airfleet import patterns, places
+from airfleet import authority, patterns, places
 from airfleet.errors import UsageError
 from airfleet.inventory_checks import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, cross_checks
 from airfleet.inventory_errors import reading
@@ -276,4 +276,12 @@ def _with_paths(inventory: Inventory, folder: Path, document: places.Document) -
     if not airflow.constraints_are_remote:
         file = absolute(Path(airflow.constraints), "airflow", "constraints")
         airflow = airflow.model_copy(update={"constraints": str(file)})
-    return inventory.model_copy(update={"ssh": ssh.model_copy(update=found), "airflow": airflow})
+    database = inventory.database
+    if database.ca:
+        readable = re.fullmatch(patterns.LINE, str(database.ca))
+        ca = absolute(database.ca, "database", "ca")
+        try:
+            database = database.trusting(ca, authority.read(ca)) if readable else database
+        except authority.BadAuthority as e:
+            document.complain(("database", "ca"), str(e))
+    return inventory.model_copy(update={"ssh": ssh.model_copy(update=found), "airflow": airflow, "database": database})

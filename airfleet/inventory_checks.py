@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airfleet.inventory import Inventory, Role
     from airfleet.places import Path
-    from airfleet.sections import Airflow, Celery
+    from airfleet.sections import Airflow, Celery, Database
 
 Problem = tuple["Path", str]
 
@@ -22,6 +22,7 @@ SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for vers
 SUPPORTED_PYTHONS: Final = PYTHONS
 NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
+_VERIFIES_NOTHING: Final = ("disable", "allow", "prefer")
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 
 
@@ -30,6 +31,7 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _airflow(inventory.airflow)
     if inventory.logging.bucket and "google" not in inventory.airflow.extras:
         yield ("airflow", "extras"), "`google` is missing: logging.bucket needs it"
+    yield from _database(inventory.database)
     yield from _redis(inventory)
     yield from _celery(("celery",), inventory.celery)
     yield from _roles(inventory)
@@ -80,6 +82,16 @@ def _slips_through(version: str, newest: str) -> str:
         f"Airflow {version} excludes {after} only as the exact version {after},"
         f" so that {after}.1 slips through, installs and breaks"
     )
+
+
+def _database(database: Database) -> Iterator[Problem]:
+    if database.sslmode.startswith("verify-") and not database.ca:
+        yield (
+            ("database", "sslmode"),
+            f"{database.sslmode} needs `ca`, the file with the certificate of the server's authority",
+        )
+    if database.ca and database.sslmode in _VERIFIES_NOTHING:
+        yield ("database", "ca"), f"sslmode {database.sslmode} does not look at it: write sslmode: verify-ca"
 
 
 def _redis(inventory: Inventory) -> Iterator[Problem]:

@@ -32,6 +32,11 @@ class Layout:
         return f"{self.home}/environment"
 
     @property
+    def database_ca(self) -> str:
+        """The certificate of the authority that the database server is known by."""
+        return f"{self.home}/database-ca.pem"
+
+    @property
     def webserver_config(self) -> str:
         """Flask's configuration of the web pages."""
         return f"{self.home}/webserver_config.py"

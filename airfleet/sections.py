@@ -7,7 +7,7 @@ defaults that hang on other values are filled in once, by `resolved`.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from airfleet import patterns
 
@@ -149,8 +149,26 @@ class Database(Section):
     name: Login = Field(default="airflow", description="name of the database")
     user: Login = Field(default="airflow", description="its password is the secret `database_password`")
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        default="prefer", description="as in libpq"
+        default="prefer", description="as in libpq; `verify-ca` is what fits Cloud SQL"
     )
+    ca: LocalPath | None = Field(
+        default=None, description="certificate of the server's authority (PEM), which the hosts get: for `verify-ca`"
+    )
+    max_connections: Annotated[int, Field(ge=1, le=262143)] | None = Field(
+        default=None, description="what the server has (`show max_connections`): `fab plan` warns of too little"
+    )
+    _authority: str = PrivateAttr("")
+
+    @property
+    def authority(self) -> str:
+        """The certificates in the file `ca`; empty where none is named."""
+        return self._authority
+
+    def trusting(self, ca: Path, authority: str) -> Self:
+        """Return the section with the absolute path of `ca`, and what is in that file."""
+        database = self.model_copy(update={"ca": ca})
+        database._authority = authority  # noqa: SLF001  # a copy of itself
+        return database
 
 
 class Redis(Section):

@@ -59,6 +59,9 @@ def config_files(inventory: Inventory, host: Host, secrets: Secrets) -> list[Fil
         settings = airflow_cfg.settings(inventory, host, secrets)
         found.append(own(where.config, airflow_cfg.render_cfg(settings), secret=True))
         found.append(own(where.environment, airflow_cfg.render_environment(inventory), secret=False))
+        if inventory.database.authority:
+            # No service reads it at its start, but with each new connection: a new one takes effect without a restart.
+            found.append(own(where.database_ca, inventory.database.authority, secret=False))
         if airflow_cfg.needs_host_module(inventory):
             found.append(own(where.host_module, airflow_cfg.render_host_module(host), secret=False))
     if any(service.web_config for service in services):

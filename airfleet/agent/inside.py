@@ -15,6 +15,7 @@ import re
 from airfleet.agent import run, stream
 
 MARK = "\x1e"
+NEEDED = {"inside_postgres": ("certificates",)}  # what a program of airfleet's needs of airfleet, before itself
 LOADER = """\
 import json, sys, types
 request = json.load(sys.stdin)
@@ -99,6 +100,7 @@ def _prepared(venv, name, words, also):
     python = os.path.join(venv, "bin", "python")
     if not there(venv):
         raise run.Refused(f"there is no Python at {python}", kind="missing", remedy="run: fab bootstrap")
+    also = [each for other in also for each in (*NEEDED.get(other, ()), other)] + list(NEEDED.get(name, ()))
     packages = [("airfleet", ""), ("airfleet.agent", "")] if also else []
     more = packages + [(f"airfleet.agent.{other}", source_of(other)) for other in also]
     request = json.dumps(

@@ -14,6 +14,8 @@ import time
 
 import psycopg2
 
+from airfleet.agent import certificates
+
 CONNECT_S = 10
 STATEMENT_MS = 10000
 USERS = 200
@@ -36,8 +38,8 @@ FAILURES = (
         "the database does not let {user} in from this host",
         "allow it in pg_hba.conf, or the host's address in Cloud SQL; look at database.sslmode",
     ),
+    *certificates.FAILURES,
     ("SSL", "the database and this host do not agree on TLS", "look at database.sslmode"),
-    ("certificate", "the database's certificate is not trusted", "look at database.sslmode and at the authority"),
     ("connection slots are reserved", "the database has no free connection", "raise max_connections or end some"),
     ("too many connections", "the database has no free connection for {user}", "raise the limit or end some"),
     ("starting up", "the database is starting", "wait for it"),
@@ -62,27 +64,32 @@ def inside(words, tell):
 
 def connect(dsn):
     """Return a new connection as Airflow's own role."""
-    try:
-        connection = psycopg2.connect(
-            host=dsn["host"],
-            port=dsn["port"],
-            dbname=dsn["name"],
-            user=dsn["user"],
-            password=dsn["password"],
-            sslmode=dsn.get("sslmode") or "prefer",
-            connect_timeout=CONNECT_S,
-            application_name="airfleet",
-            options=f"-c statement_timeout={STATEMENT_MS}",
-        )
-    except psycopg2.OperationalError as e:
-        raise Refusal(refusal(dsn, str(e))) from e
+    with certificates.root(dsn) as root:
+        try:
+            connection = psycopg2.connect(
+                host=dsn["host"],
+                port=dsn["port"],
+                dbname=dsn["name"],
+                user=dsn["user"],
+                password=dsn["password"],
+                sslmode=dsn.get("sslmode") or "prefer",
+                sslrootcert=root,
+                connect_timeout=CONNECT_S,
+                application_name="airfleet",
+                options=f"-c statement_timeout={STATEMENT_MS}",
+            )
+        except psycopg2.OperationalError as e:
+            raise Refusal(refusal(dsn, str(e), root)) from e
     connection.autocommit = True
     return connection
 
 
-def refusal(dsn, text):
-    """Return the words of a refusal for what the driver said."""
+def refusal(dsn, text, root=None):
+    """Return the words of a refusal for what the driver said; `root` is the authority's certificate."""
     place = f"{dsn['host']}:{dsn['port']}/{dsn['name']}"
+    found = certificates.trouble(dsn, root) if root and certificates.UNTRUSTED in text else None
+    if found:
+        return {"what": f"{place}: {found[0]}", "kind": "database", "remedy": found[1], "tail": text.strip()}
     for sign, what, remedy in FAILURES:
         if sign in text:
             break

@@ -15,7 +15,7 @@ import re
 import subprocess
 import threading
 
-from airfleet.agent import run
+from airfleet.agent import certificates, run
 
 PROGRAMS = "/usr/lib/postgresql/*/bin"  # Debian's and Ubuntu's packages, and those of the PostgreSQL project for them
 NEEDED = ("pg_dump", "pg_restore", "psql")
@@ -62,18 +62,18 @@ class Client:
         self.dsn, self.account = words["dsn"], words["account"]
         self.found = installed(words.get("programs", PROGRAMS))
         self.newest = max(self.found)
-        self._fd = os.memfd_create("airfleet", os.MFD_CLOEXEC)
-        account = run.account_of(self.account)
-        os.fchmod(self._fd, 0o600)
-        os.fchown(self._fd, account.pw_uid, account.pw_gid)
         password = re.sub(r"([\\:])", r"\\\1", self.dsn["password"])
-        os.write(self._fd, f"*:*:*:*:{password}\n".encode())
+        self._held = contextlib.ExitStack()
+        self._fd = self._held.enter_context(without_a_name(f"*:*:*:*:{password}\n".encode(), self.account))
+        self._root = None
+        if self.dsn.get("authority"):
+            self._root = self._held.enter_context(without_a_name(self.dsn["authority"].encode(), self.account))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        os.close(self._fd)
+        self._held.close()
 
     def started(self, major, program, *words, database=None, fds=(), **pipes):
         """Start one of the programs of a version; whoever starts it hands it to `run.ended`."""
@@ -89,8 +89,16 @@ class Client:
             "PGCLIENTENCODING": "UTF8",
             "PGPASSFILE": f"/proc/self/fd/{self._fd}",
         }
+        if self._root:
+            env["PGSSLROOTCERT"] = self.root
+            fds = (self._root, *fds)
         argv = [f"{self.found[major]}/{program}", *words]
         return run.started(argv, user=self.account, env=env, pass_fds=(self._fd, *fds), **pipes)
+
+    @property
+    def root(self):
+        """The path of the authority's certificate, for this process and those that it starts; None without one."""
+        return self._root and f"/proc/self/fd/{self._root}"
 
     def version(self, major):
         """Return the full version of the programs of a major version, such as 15.18."""
@@ -175,6 +183,8 @@ class Session:
         place = self.client.place.rpartition("/")[0] + "/" + (self.database or self.client.dsn["name"])
         if any(line.startswith("psql: error:") for line in lines):
             what, remedy = "the database can't be used", "look at `database` in the inventory and at database_password"
+            if self.client.root and certificates.UNTRUSTED in "\n".join(said):
+                what, remedy = certificates.trouble(self.client.dsn, self.client.root) or (what, remedy)
         else:
             what, remedy = errors[0] if errors else "psql ended without an answer", "read the lines below"
         stranger = re.search(r'role "(.+)" does not exist', what)

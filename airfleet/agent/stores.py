@@ -84,7 +84,7 @@ def _info(redis):
 def _database(words, found):
     if not words["database"] or not inside.there(words["venv"]):
         return {"database": {}, "airflow": None}
-    dsns = {where: _dsn(values["database_url"]) for where, values in found.items() if values.get("database_url")}
+    dsns = {where: dsn(values["database_url"]) for where, values in found.items() if values.get("database_url")}
     keys = {where: values["fernet_key"] for where, values in found.items() if values.get("fernet_key")}
     asked = {"dsns": dsns, "keys": keys, "deep": words["deep"], "whole": words["database"] == "whole"}
     asked["tables"] = words["tables"]
@@ -95,7 +95,8 @@ def _database(words, found):
     return answer
 
 
-def _dsn(url):
+def dsn(url):
+    """Return how the database is reached by a URL of Airflow's."""
     at = effective.address(url)
     return {
         "host": at["host"],
@@ -104,4 +105,5 @@ def _dsn(url):
         "user": at["user"],
         "password": at["password"],
         "sslmode": at["options"].get("sslmode"),
+        "sslrootcert": at["options"].get("sslrootcert"),
     }

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from airfleet.generations.kinds import FLOWER, PLACES, WORKER_COMMAND, Commands, Generation, Health, Service, Tables
+from airfleet.generations.kinds import (
+    FLOWER,
+    PARSERS,
+    PLACES,
+    POOL,
+    TASKS,
+    WEB_WORKERS,
+    WORKER_COMMAND,
+    Commands,
+    Generation,
+    Health,
+    Service,
+    Tables,
+)
 
 AIRFLOW_2 = Generation(
     major=2,
@@ -16,6 +29,8 @@ AIRFLOW_2 = Generation(
             stage="scheduler",
             job="SchedulerJob",
             also=("dag-processor",),
+            # Itself, the manager of the parsers, the parsers (one file at a time), and who answers on its health.
+            connections=((1, POOL), (1, POOL), (PARSERS, 1), (1, 1)),
         ),
         Service(
             "triggerer",
@@ -24,6 +39,7 @@ AIRFLOW_2 = Generation(
             ("{bin}/airflow", "triggerer"),
             stage="scheduler",
             job="TriggererJob",
+            connections=((1, POOL),),
         ),
         Service(
             "webserver",
@@ -34,6 +50,8 @@ AIRFLOW_2 = Generation(
             ("{bin}/airflow", "webserver", "--port", "{web_port}", "--pid", "{run}/webserver.pid"),
             stage="web",
             also=("api-server",),
+            # One request at a time, through two engines: Airflow's and Flask's (www/app.py).
+            connections=((WEB_WORKERS, 2),),
             web_config=True,
             listens=True,
         ),
@@ -54,6 +72,7 @@ AIRFLOW_2 = Generation(
             stage="workers",
             instances=True,
             drains=True,
+            connections=((TASKS, 2),),  # the task and who looks after it, neither with a pool (task_command.py)
         ),
         FLOWER,
     ),

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from airfleet.generations.airflow2 import AIRFLOW_2
-from airfleet.generations.kinds import FLOWER, PLACES, WORKER_COMMAND, Commands, Generation, Health, Service, Tables
+from airfleet.generations.kinds import (
+    FLOWER,
+    PLACES,
+    POOL,
+    WEB_WORKERS,
+    WORKER_COMMAND,
+    Commands,
+    Generation,
+    Health,
+    Service,
+    Tables,
+)
 
 FAB = "airflow.providers.fab.auth_manager"
 
@@ -21,6 +32,7 @@ AIRFLOW_3 = Generation(
             also=("webserver",),
             web_config=True,
             listens=True,
+            connections=((WEB_WORKERS, POOL),),
         ),
         Service(
             "scheduler",
@@ -29,6 +41,7 @@ AIRFLOW_3 = Generation(
             ("{bin}/airflow", "scheduler"),
             stage="scheduler",
             job="SchedulerJob",
+            connections=((1, POOL), (1, 1)),  # the second answers on its health
         ),
         # The scheduler reads no DAG file any more: without this nothing new is ever seen.
         Service(
@@ -38,6 +51,7 @@ AIRFLOW_3 = Generation(
             ("{bin}/airflow", "dag-processor"),
             stage="scheduler",
             job="DagProcessorJob",
+            connections=((1, POOL),),  # the parsers ask it
             supervises=True,
         ),
         Service(
@@ -47,6 +61,7 @@ AIRFLOW_3 = Generation(
             ("{bin}/airflow", "triggerer"),
             stage="scheduler",
             job="TriggererJob",
+            connections=((1, POOL),),
             supervises=True,
         ),
         Service(
@@ -72,6 +87,8 @@ AIRFLOW_3 = Generation(
     ),
     places={
         **PLACES,
+        # Airflow would make it of the other one, with `sslmode` in it: a word that asyncpg refuses.
+        "database_url_async": ("database", "sql_alchemy_conn_async"),
         "execution_api_url": ("core", "execution_api_server_url"),
         # Without `log_filename_template`: the note's names its files by `ts`, which is empty for runs that somebody
         # starts by hand, so that all of them would write into one file.

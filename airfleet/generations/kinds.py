@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Place = tuple[str, str]
+POOL, WEB_WORKERS, PARSERS, TASKS = "a pool", "web workers", "parsers", "tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Service:
     the running tasks; `listens` that it binds the web port, which may need a capability; `supervises` that it looks
     after children that hide from others; `calls_api` that its tasks speak to the web port. `also` are names of other
     generations for what this service does: an operator's fingers, and a runbook, need not know which one is there.
+    `connections` are those to the metadata database, as (number of processes, of each): see airfleet.connections.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Service:
     supervises: bool = False
     calls_api: bool = False
     also: tuple[str, ...] = ()
+    connections: tuple[tuple[str | int, str | int], ...] = ()
 
     def is_called(self, name: str) -> bool:
         """Tell whether this is the service that an operator means by a name."""

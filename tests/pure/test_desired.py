@@ -1,6 +1,7 @@
 """From the inventory to what each host should be."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from test_airflow_cfg import Given, changed, shipped_with, two_hosts
@@ -122,3 +123,35 @@ def test_a_repository_without_ssh_needs_no_key(target):
     whole = changed(target.inventory, dags={"repository": "https://git.example.org/dags.git"})
     files = resources(replace(target, inventory=whole))
     assert [key for kind, key in files if key.endswith("deploy_key")] == []
+
+
+def test_airflow_3_has_an_url_that_asyncpg_understands(target):
+    """Airflow would take psycopg2's words for it, of which asyncpg refuses `sslmode`; Airflow 2 has no such URL."""
+    path = "/home/airflow/airflow/airflow.cfg"
+    assert "asyncpg" not in resources(target)["file", path].text
+    airflow = target.inventory.airflow.model_copy(update={"version": "3.3.2"})
+    secrets = Secrets({**target.secrets.values, "jwt_secret": Secret("j" * 43)})
+    three = replace(target, inventory=target.inventory.model_copy(update={"airflow": airflow}), secrets=secrets)
+    line = next(text for text in resources(three)["file", path].text.splitlines() if "sql_alchemy_conn_async" in text)
+    assert line.endswith("@db.example.com:5432/airflow?ssl=prefer")
+    assert line.startswith("sql_alchemy_conn_async = postgresql+asyncpg://airflow:")
+
+
+def with_authority(target, text="CERTIFICATE\n"):
+    database = target.inventory.database.trusting(Path("/ops/ca.pem"), text)
+    return replace(target, inventory=target.inventory.model_copy(update={"database": database}))
+
+
+def test_the_authority_of_the_database_is_a_file_that_no_restart_is_owed_to(target):
+    """It is pushed and named in airflow.cfg; another one, as in a rotation, makes nothing stale."""
+    path = "/home/airflow/airflow/database-ca.pem"
+    assert ("file", path) not in resources(target)
+    one, other = (resources(with_authority(target, text)) for text in ("ONE\n", "OTHER\n"))
+    assert (one["file", path].text, one["file", path].mode, one["file", path].secret) == ("ONE\n", "0600", False)
+    assert f"&sslrootcert={path}\n" in one["file", "/home/airflow/airflow/airflow.cfg"].text
+    assert {key for key in one if one[key] != other[key]} == {
+        ("file", path),
+        ("schema", "metadata"),
+        ("admin", "admin"),
+    }
+    assert {key for key in one if one[key].state != other[key].state} == {("file", path)}

@@ -201,6 +201,12 @@ class TestWrong:
         """A wrong host is named with its place, and nothing else is complained about."""
         assert [f"inventory.yaml:6: {expected}"] == said(ONE + line + "\n")
 
+    def test_a_verified_database_needs_its_authority(self):
+        """Without `ca` every connection would be refused."""
+        wrong = "inventory.yaml:2: database.sslmode: verify-ca needs `ca`, the file with the certificate of the"
+        text = ONE.replace("host: 10.0.0.5", "host: 10.0.0.5, sslmode: verify-ca")
+        assert [f"{wrong} server's authority"] == said(text)
+
     @pytest.mark.parametrize("role", ["redis", "webserver", "scheduler", "worker"])
     def test_missing_role(self, role):
         """An installation without this role is none."""

@@ -37,7 +37,7 @@ def verify_logs(env: str, dag: str, task: str, *, max_wait_s: int, say: Say) -> 
         raise UsageError(
             "it takes a DAG and its task, or neither",
             place="fab verify-logs",
-            remedy="fab verify-logs DAG TASK",
+            remedy="fab verify-logs --dag DAG --task TASK",
             state="nothing was contacted",
         )
     with session.opened(env, doing="verify-logs") as fleet:

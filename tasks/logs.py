@@ -69,12 +69,11 @@ def task_log(c, dag, task, env="", run="", try_=0, map_index=-1):
         "task": "its task whose log is waited for",
         "env": ENV_HELP,
         "max_wait": "seconds to wait for the task's end and for its log in the bucket",
-    },
-    positional=["dag", "task"],
+    }
 )
 def verify_logs(c, dag="", task="", env="", max_wait=180):
     """
-    See whether task logs reach the bucket: fab verify-logs DAG TASK
+    See whether task logs reach the bucket: fab verify-logs --dag DAG --task TASK
 
     Every host writes, reads, lists and deletes a small object there, with the login that its services have: exit 8
     names what is refused, to whom, and the role that is missing. With a DAG, one run of it is asked for, and its log

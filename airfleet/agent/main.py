@@ -46,7 +46,7 @@ CALLS = {
     "holder": "lock",
     "resolve": "code",
     "catalogue": "venv",
-    "probe_bucket": "bucket",
+    "probe_bucket": "log_bucket",
     "probe_redis": "probe",
     "probe_database": "probe",
     "probe_scheduler": "probe",

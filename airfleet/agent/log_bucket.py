@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airfleet.agent import inside
 
-PROGRAM = "inside_bucket"
+PROGRAM = "inside_log_bucket"
 TIMEOUT_S = 90
 
 

@@ -257,6 +257,10 @@ class Backup(Section):
         default="/var/backups/airfleet",
         description="folder on the first scheduler's host, for root alone; its parent must be there",
     )
+    place: Annotated[str, Field(pattern=patterns.PLACE)] | None = Field(
+        default=None,
+        description="`gs://BUCKET/FOLDER` keeps them in Cloud Storage; what is restored passes through `folder`",
+    )
     keep: Annotated[int, Field(ge=1, le=10000)] = Field(default=7, description="the newest ones, so many, stay")
     keep_days: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="so do those that are younger, in days; default: the number alone decides"

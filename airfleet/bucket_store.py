@@ -5,32 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from airfleet.layout import layout_of
 from airfleet.manifest import make_backups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airfleet.inventory import Inventory
     from airfleet.manifest import Backup
     from airfleet.model import Words
     from airfleet.remote import Host
 
     Say = Callable[[str], None]
-
-
-def bucket_words(inventory: Inventory, place: str) -> Words:
-    """Return what a host needs to know of `gs://BUCKET/FOLDER`, in the agent's words."""
-    layout = layout_of(inventory)
-    bucket, _, prefix = place.removeprefix("gs://").partition("/")
-    return {
-        "place": place,
-        "bucket": bucket,
-        "prefix": prefix,
-        "venv": layout.venv,
-        "account": inventory.airflow.account,
-        "environment": layout.environment,
-    }
 
 
 class BucketStore:

@@ -35,6 +35,7 @@ REPOSITORY: Final = (
     rf"|file:///[^\s\x00-\x1f\x7f]+|([A-Za-z0-9_][A-Za-z0-9_.-]*@){_NAME}:[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*)$"
 )
 REQUIREMENT: Final = r"^[A-Za-z0-9][^\x00-\x1f\x7f]*$"
+SCHEDULE: Final = r"^[A-Za-z0-9*][A-Za-z0-9*,.:/~ +_-]*$"
 REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{]*$"
 SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
@@ -66,6 +67,7 @@ WORDS: Final = {
     REPOSITORY: "a git URL without a password, as in https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
     REQUIREMENT: "a requirement, as in pandas==2.1.4",
     REVISION: "a branch or tag",
+    SCHEDULE: "a time as systemd's OnCalendar has it, as in `daily` or `*-*-* 03:30:00 Asia/Seoul`",
     SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
     TIMEZONE: "a time zone, as in Asia/Seoul",
     URL: "an http or https URL without a password",

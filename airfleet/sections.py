@@ -265,6 +265,10 @@ class Backup(Section):
     keep_days: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="so do those that are younger, in days; default: the number alone decides"
     )
+    schedule: Annotated[str, Field(pattern=patterns.SCHEDULE)] | None = Field(
+        default=None,
+        description="when the host makes one by itself, as systemd's `OnCalendar`: `*-*-* 03:30:00`; `~`: never",
+    )
 
 
 class Admin(Section):

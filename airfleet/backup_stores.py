@@ -1,6 +1,6 @@
 """Where backups are kept: in a folder of the first scheduler's host, or in one of the operator's computer.
 
-A further place, such as a bucket, is a further `Store`: nobody else knows where a backup is.
+A bucket is in `bucket_store`. Each place is a `Store`: nobody else knows where a backup is.
 """
 
 from __future__ import annotations

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airfleet import manifest, records, session
+from airfleet import manifest, patterns, records, session
 from airfleet.backup_stores import HostStore, LocalStore
+from airfleet.bucket_store import BucketStore
 from airfleet.desired import database_host, dsn
-from airfleet.errors import FleetError, NotHealthy, RolloutStopped
+from airfleet.errors import FleetError, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
 from airfleet.remote import local_user
+from airfleet.schedule import bucket_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,15 +28,35 @@ if TYPE_CHECKING:
     from airfleet.session import Fleet
     from airfleet.workers import Screen
 
+HOST = "host"
 KEY = "keep the Fernet key too (fernet_key in the secrets file): without it connections and variables can't be read"
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where the backups are, and how long to wait for whoever is at work; `local` "" is the host's own folder."""
+    """Where the backups are, and how long to wait for whoever is at work.
+
+    `local` is a folder of this computer, `place` gs://… or `host`; without either it is where the inventory says.
+    """
 
     local: str = ""
     lock_wait_s: int = 0
+    place: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no place before anybody is asked for it."""
+        if self.place and (self.local or not re.fullmatch(f"{HOST}|{patterns.PLACE}", self.place)):
+            raise UsageError(
+                "--local or --place: which?" if self.local else f"{self.place!r} is no place of backups",
+                place="--place",
+                remedy=f"`{HOST}`, or {patterns.WORDS[patterns.PLACE]}",
+                state="nothing was contacted",
+            )
+
+    @property
+    def options(self) -> str:
+        """What is to be typed to mean the same place again."""
+        return f" --local {self.local}" if self.local else f" --place {self.place}" if self.place else ""
 
 
 class Backups:
@@ -45,10 +68,17 @@ class Backups:
         self.environment = fleet.inventory.environment
         self.host = fleet.everyone[database_host(fleet.inventory)]
         self.kept = fleet.inventory.backup
-        self.store: Store = HostStore(self.host, self.kept.folder)
-        if where.local:
-            self.store = LocalStore(self.host, self.kept.folder, Path(where.local))
+        self.store = self._store(where)
         self._looked: tuple[tuple[Backup, ...], tuple[str, ...]] | None = None
+
+    def _store(self, where: Where) -> Store:
+        inventory, folder = self.fleet.inventory, self.kept.folder
+        place = where.place or self.kept.place or HOST
+        if where.local:
+            return LocalStore(self.host, folder, Path(where.local))
+        if place == HOST:
+            return HostStore(self.host, folder)
+        return BucketStore(self.host, folder, bucket_words(inventory, place))
 
     @property
     def there(self) -> tuple[Backup, ...]:
@@ -83,6 +113,14 @@ class Backups:
         }
         self.screen.step(self.host.name, ("backup", self.store.where), "")
         return manifest.make_backup(self.store.create(words, self.tell(name)))
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """The names of those of this environment that were cut short: their dump is there, and no manifest."""
+        names = [
+            (name.removesuffix(".dump"), manifest.NAME.fullmatch(name.removesuffix(".dump"))) for name in self.strays
+        ]
+        return tuple(name for name, found in names if found and found["environment"] == self.environment)
 
     def remove_old(self, made: Backup) -> tuple[str, ...]:
         """Remove those that are not kept any longer, now that there is a new one; return their names."""
@@ -139,7 +177,7 @@ def create(env: str, where: Where, screen: Screen) -> None:
         screen.say(f"  removed, as backup.keep says: {', '.join(gone)}")
     screen.say(f"done: {made} in {backups.store.where}", "bold green")
     screen.say(f"  {KEY}")
-    screen.say("  a backup that was never restored is a hope: fab backup.verify latest" + _local(where))
+    screen.say("  a backup that was never restored is a hope: fab backup.verify latest" + where.options)
 
 
 def look(env: str, where: Where, screen: Screen) -> Backups:
@@ -148,6 +186,18 @@ def look(env: str, where: Where, screen: Screen) -> Backups:
         backups = Backups(fleet, screen, where)
         _ = backups.there
         return backups
+
+
+def clear(env: str, where: Where, screen: Screen) -> None:
+    """Remove what was cut short: dumps of this environment without a manifest."""
+    with session.opened(env, doing="backup.clear") as fleet:
+        backups = Backups(fleet, screen, where)
+        with fleet.locked(wait_s=where.lock_wait_s, say=screen.say), left("no whole backup was touched"):
+            halves = backups.halves
+            if halves:
+                with records.recorded(fleet, records.entry("backup.clear", removed=list(halves)), screen.say):
+                    backups.store.remove(halves)
+    screen.say(f"done: removed {', '.join(halves)}" if halves else "nothing to do: no backup was cut short", "green")
 
 
 def verify(env: str, name: str, where: Where, screen: Screen) -> None:
@@ -162,7 +212,7 @@ def verify(env: str, name: str, where: Where, screen: Screen) -> None:
         raise NotHealthy(
             f"it can't be restored: {answer['problem']}",
             place=backup.name,
-            remedy="make another one: fab backup.create" + _local(where),
+            remedy="make another one: fab backup.create" + where.options,
             state="its manifest says so from now on; the database is as it was, the scratch database is gone",
         )
     screen.say(
@@ -182,7 +232,3 @@ def left(state: str) -> Iterator[None]:
     except FleetError as e:
         e.state = state
         raise
-
-
-def _local(where: Where) -> str:
-    return f" --local {where.local}" if where.local else ""

@@ -1,12 +1,22 @@
-"""Makes the agent's program: the sources of `airfleet.agent` in one text, sent over stdin and run from memory."""
+"""Makes the agent's program: the sources of `airfleet.agent` in one text, sent over stdin and run from memory.
+
+And of some of them the text of a program that is installed: what a host does by itself, when nobody is there.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+AGENT = Path(__file__).parent / "agent"
 
 # The alarm ends an agent whose request never comes; once there is one, `main` watches over its operator itself.
 LOADER = """\
@@ -22,10 +32,7 @@ exec(compile(hook, "<airfleet>", "exec"))
 
 PYTHON = ["python3", "-I", "-S", "-c", LOADER]  # -S: no .pth file of the host's, and 4 ms
 
-HOOK = """\
-import json, sys
-from importlib.machinery import ModuleSpec
-SOURCES = json.loads(sources)
+FIND = """\
 class Hook:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
@@ -37,8 +44,26 @@ class Hook:
     def get_source(self, name):
         return SOURCES[name]
 sys.meta_path.insert(0, Hook())
-from airfleet.agent.main import main
+"""
+
+HOOK = f"""\
+import json, sys
+from importlib.machinery import ModuleSpec
+SOURCES = json.loads(sources)
+{FIND}from airfleet.agent.main import main
 main()
+"""
+
+BEGINS = "#### "  # a line before the text of each module
+LAUNCHER = f"""\
+# managed by airfleet; changes are shown by `fab plan` and undone.
+import sys
+from importlib.machinery import ModuleSpec
+with open(sys.argv[1], encoding="utf-8") as f:
+    parts = ("\\n" + f.read()).split("\\n{BEGINS}")[1:]
+SOURCES = dict(part.partition("\\n")[::2] for part in parts)
+{FIND}from airfleet.agent.scheduled import main
+sys.exit(main(sys.argv[2]))
 """
 
 
@@ -48,12 +73,33 @@ def program() -> bytes:
 
     The sources are JSON, which a host reads ten times faster than Python's own literals.
     """
-    folder = Path(__file__).parent / "agent"
-    sources = {f"airfleet.agent.{path.stem}": path.read_text() for path in sorted(folder.glob("*.py"))}
+    sources = {f"airfleet.agent.{path.stem}": path.read_text() for path in sorted(AGENT.glob("*.py"))}
     sources["airfleet"] = ""
     sources["airfleet.agent"] = sources.pop("airfleet.agent.__init__")
     packed = zlib.compress(f"{HOOK}\0{json.dumps(sources)}".encode(), 6)
     return b"airfleet %d\n" % len(packed) + packed
+
+
+def sources_of(names: Iterable[str]) -> str:
+    """Return the text of these modules of the agent, and of all that they import of it, for an installed program."""
+    found: dict[str, str] = {}
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = (AGENT / f"{name}.py").read_text()
+            left += _imported(found[name])
+    texts = {"airfleet": "", "airfleet.agent": "", **{f"airfleet.agent.{name}": found[name] for name in sorted(found)}}
+    return "".join(f"{BEGINS}{name}\n{text}" for name, text in texts.items())
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Yield the modules of the agent that a module imports."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "airfleet.agent":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airfleet.agent."):
+            yield str(node.module).rpartition(".")[2]
 
 
 def command(user: str, sudo_password: str | None) -> tuple[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history
+from airfleet import history, schedule
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
 from airfleet.layout import REDIS_DATA, layout_of
@@ -96,7 +96,7 @@ def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now
     """Return what a host is asked by `vitals`."""
     layout = layout_of(inventory)
     generation = generation_of(inventory.airflow.version)
-    whole = host.name == database_host(inventory)
+    whole = database_host(inventory)
     ports = [str(inventory.airflow.web_port), str(generation.health.log_port), str(inventory.redis.port)]
     return {
         "units": units_of(inventory, host),
@@ -114,8 +114,9 @@ def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now
         "page": _page(inventory, host),
         "log_port": generation.health.log_port if "webserver" in host.roles else 0,
         "certificate": inventory.airflow.base_url if "webserver" in host.roles else "",
-        "database": "whole" if whole else ("login" if deep else ""),
+        "database": "whole" if host.name == whole else ("login" if deep else ""),
         "tables": {name: getattr(generation.tables, name) for name in ("active_dag", "silent", "silent_join")},
+        "backup": schedule.look_words() if schedule.is_scheduled(inventory, host.name, whole) else None,
         "deep": deep,
         "salt": salt,
         "now": now,

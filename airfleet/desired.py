@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airfleet import units, versions
+from airfleet import schedule, units, versions
 from airfleet.airflow_cfg import environment
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
@@ -108,6 +108,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         of("web"),
         of("workers", also=units.no_more_instances(target.inventory, host)),
         of("flower"),
+        Stage("backup", (schedule.timer(),) if _is_scheduled(target, host) else ()),
     )
 
 
@@ -188,13 +189,19 @@ def _python(target: Target) -> Sequence[Resource]:
 
 def _config(target: Target, host: Host) -> Sequence[Resource]:
     inventory, secrets = target.inventory, target.secrets
+    scheduled = _is_scheduled(target, host)
     return [
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
-        units.no_leftovers(inventory),
+        units.no_leftovers(inventory, () if scheduled else schedule.UNITS),
         *units.unit_files(inventory, host),
+        *(schedule.files(inventory, dsn(inventory, secrets)) if scheduled else ()),
         _venv_link(target),
     ]
+
+
+def _is_scheduled(target: Target, host: Host) -> bool:
+    return schedule.is_scheduled(target.inventory, host.name, database_host(target.inventory))
 
 
 def _venv_link(target: Target) -> Link:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airfleet.airflow_cfg import execution_api_url
+from airfleet.desired import database_host
 from airfleet.generations import generation_of
 from airfleet.redis_conf import ANY, LOOPBACK, redis_address
 
@@ -177,6 +178,8 @@ def _outside(inventory: Inventory) -> Iterator[Way]:
         urls.append((airflow.constraints, "constraints", "when packages are installed"))
     if inventory.logging.bucket:
         urls.append((inventory.logging.emulator or "https://storage.googleapis.com/", "Cloud Storage", "task logs"))
+    elif inventory.backup.place:
+        yield Way(database_host(inventory), "Cloud Storage", "storage.googleapis.com", HTTPS_PORT, "backups")
     for url, target, why in urls:
         if place := place_of(url):
             for name in inventory.hosts:

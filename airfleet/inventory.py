@@ -18,7 +18,6 @@ from airfleet.sections import (
     Address,
     Admin,
     Airflow,
-    Backup,
     Celery,
     Dags,
     Database,
@@ -31,6 +30,7 @@ from airfleet.sections import (
     Section,
     Ssh,
 )
+from airfleet.sections_backup import Backup
 from airfleet.sections_notify import Notify
 
 __all__ = [

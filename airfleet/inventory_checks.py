@@ -31,6 +31,8 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _airflow(inventory.airflow)
     if inventory.logging.bucket and "google" not in inventory.airflow.extras:
         yield ("airflow", "extras"), "`google` is missing: logging.bucket needs it"
+    if inventory.backup.place and "google" not in inventory.airflow.extras:
+        yield ("airflow", "extras"), "`google` is missing: backup.place needs it"
     yield from _database(inventory.database)
     yield from _redis(inventory)
     yield from _celery(("celery",), inventory.celery)

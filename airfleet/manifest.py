@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airfleet.model import Words
-    from airfleet.sections import Backup as Kept
+    from airfleet.sections_backup import Backup as Kept
 
 FORMAT = 1
 LATEST = "latest"

@@ -10,6 +10,7 @@ from typing import Final
 
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME: Final = rf"{_LABEL}(\.{_LABEL})*"
+_FOLDERS: Final = r"[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*"
 _PLACE: Final = rf"({_NAME}|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"
 
 ACCOUNT: Final = r"^[a-z][a-z0-9_-]{0,31}$"
@@ -25,7 +26,8 @@ LINE: Final = r"^[^\x00-\x1f\x7f]*$"
 LINES: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 LOGIN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}$"
 MEMORY: Final = r"^[1-9][0-9]*([kKmMgG][bB]?)?$"
-PREFIX: Final = r"^[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*$"
+PLACE: Final = rf"^gs://{BUCKET[1:-1]}(/{_FOLDERS})?$"
+PREFIX: Final = rf"^{_FOLDERS}$"
 PYTHON: Final = r"^(system|3\.[0-9]{1,3}\.[0-9]{1,3})$"
 RELATIVE: Final = r"^(\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*)$"
 REPOSITORY: Final = (
@@ -33,6 +35,7 @@ REPOSITORY: Final = (
     rf"|file:///[^\s\x00-\x1f\x7f]+|([A-Za-z0-9_][A-Za-z0-9_.-]*@){_NAME}:[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*)$"
 )
 REQUIREMENT: Final = r"^[A-Za-z0-9][^\x00-\x1f\x7f]*$"
+SCHEDULE: Final = r"^[A-Za-z0-9*][A-Za-z0-9*,.:/~ +_-]*$"
 REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{]*$"
 SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
@@ -57,12 +60,14 @@ WORDS: Final = {
     LINES: "lines of plain text",
     LOGIN: "a name of letters, digits, . _ @ and -",
     MEMORY: "an amount of memory, as in 512mb or 2gb",
+    PLACE: "a place in Cloud Storage, as in gs://BUCKET/FOLDER",
     PREFIX: "a path of letters, digits, . _ = - and /, without / at its ends",
     PYTHON: "a full version, as in 3.11.13, or `system`",
     RELATIVE: "a path inside the repository, or `.` for its root",
     REPOSITORY: "a git URL without a password, as in https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
     REQUIREMENT: "a requirement, as in pandas==2.1.4",
     REVISION: "a branch or tag",
+    SCHEDULE: "a time as systemd's OnCalendar has it, as in `daily` or `*-*-* 03:30:00 Asia/Seoul`",
     SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
     TIMEZONE: "a time zone, as in Asia/Seoul",
     URL: "an http or https URL without a password",

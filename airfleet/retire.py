@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history, members, records, session, workers
+from airfleet import history, members, records, schedule, session, workers
 from airfleet.errors import ApplyFailed, GateRefused, UsageError
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.inventory_checks import NEEDED_ROLES
@@ -74,8 +74,8 @@ def clear_words(inventory: Inventory, name: str, *, purge: bool) -> Words:
         root += ["/var/log/airfleet", "/var/lib/airfleet", *([f"{REDIS_DATA}/*"] if redis else [])]
     worker = generation_of(inventory.airflow.version).service("worker")
     return {
-        "units": [*(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],
-        "unit_files": [*(f"{UNITS}/{file}" for file in files), *([REDIS_DROP_IN] if redis else [])],
+        "units": [*schedule.UNITS, *(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],
+        "unit_files": [*(f"{UNITS}/{file}" for file in (*schedule.UNITS, *files)), *([REDIS_DROP_IN] if redis else [])],
         "own": own,
         "root": root,
         "account": inventory.airflow.account,

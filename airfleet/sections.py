@@ -271,19 +271,6 @@ class Dags(Section):
         return self.repository.startswith("ssh://") or "://" not in self.repository
 
 
-class Backup(Section):
-    """Backups of the metadata database: `fab backup.create` makes one, and removes those that are not kept."""
-
-    folder: Folder = Field(
-        default="/var/backups/airfleet",
-        description="folder on the first scheduler's host, for root alone; its parent must be there",
-    )
-    keep: Annotated[int, Field(ge=1, le=10000)] = Field(default=7, description="the newest ones, so many, stay")
-    keep_days: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="so do those that are younger, in days; default: the number alone decides"
-    )
-
-
 class Admin(Section):
     """The first user of the web pages; the password is shown once, when it is made."""
 

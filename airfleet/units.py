@@ -124,11 +124,13 @@ def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
     ]
 
 
-def no_leftovers(inventory: Inventory) -> Made:
-    """Return that no unit is there of a service that another generation of Airflow has in this one's place."""
+def no_leftovers(inventory: Inventory, also: Iterable[str] = ()) -> Made:
+    """Return that none of `also` is there, and no unit of a service that another generation has in this one's place."""
     own = {service.unit_file for service in generation_of(inventory.airflow.version).services}
     others = {service.unit_file for each in GENERATIONS for service in each.services} - own
-    return Made("leftovers", layout.UNITS, {}, ask={"files": sorted(others)}, means={"stop_timeout_s": STOP_S})
+    return Made(
+        "leftovers", layout.UNITS, {}, ask={"files": sorted({*others, *also})}, means={"stop_timeout_s": STOP_S}
+    )
 
 
 def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:

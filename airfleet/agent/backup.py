@@ -1,4 +1,4 @@
-"""Makes a backup of the metadata database: pg_dump into the folder of this host, or in parts to the operator.
+"""Makes a backup of the metadata database: pg_dump into the folder of this host, into a bucket, or to the operator.
 
 The rows of each table and alembic's revisions are counted in the very snapshot that pg_dump dumps, so that what is
 restored can be compared with them, row by row, however busy Airflow is meanwhile.
@@ -16,7 +16,17 @@ import subprocess
 import threading
 import time
 
-from airfleet.agent import backup_folder, backup_sql, effective, files, inside, maintenance, postgres_client, run
+from airfleet.agent import (
+    backup_bucket,
+    backup_folder,
+    backup_sql,
+    effective,
+    files,
+    inside,
+    maintenance,
+    postgres_client,
+    run,
+)
 
 REVISIONS = "alembic_version"
 WAIT_MS = 60000  # pg_dump waits so long for whoever has locked a table
@@ -32,7 +42,8 @@ def backup_create(words, part):
     """Make a backup named `name` and return its manifest; parts: {"say": text}, and {"data": text} without a folder.
 
     {"dsn", "account", "venv", "config", "fernet": [section, key], "current", "name", "environment", "who", "at"},
-    "folder" (null: the operator takes the data), "last" (bytes of the one before, 0 if there is none).
+    "folder" (null: the operator takes the data), or "bucket" (see airfleet.agent.backup_bucket), "last" (bytes of the
+    one before, 0 if there is none).
     """
     began = time.monotonic()
     keys = keys_of(words)
@@ -43,13 +54,12 @@ def backup_create(words, part):
         major = postgres_client.fitting(client.found, seen["major"])
         estimate = _estimate(words, seen)
         part({"say": f"PostgreSQL {seen['version']}, tables of {backup_folder.mib(seen['bytes'])}", "about": estimate})
-        sink = _Sent(part) if words["folder"] is None else _filed(words, estimate)
+        sink = _sink(words, estimate, part)
         try:
             with run.on_loss(sink.remove):
                 snapshot = session.ask("select pg_export_snapshot();")[0]
                 session.write(f"{backup_sql.counts(seen['schema'])}\\echo {postgres_client.MARK}\n".encode())
                 _dump(client, major, snapshot, seen, sink, part)
-                sink.close()
                 part({"say": "counting rows"})
                 tables, revisions = backup_sql.counted(session.answer())
             manifest = {
@@ -73,9 +83,7 @@ def backup_create(words, part):
                 "seconds": round(time.monotonic() - began, 1),
                 "verified": None,
             }
-            sink.rename(f"{words['name']}.dump")
-            if words["folder"]:
-                backup_folder.write_manifest(words["folder"], manifest)
+            sink.keep(manifest)
         except BaseException:
             sink.remove()
             raise
@@ -102,6 +110,13 @@ def _refuse(words, seen):
 def _estimate(words, seen):
     """Return about how many bytes it takes: as the one before and half of it more; pg_dump compresses to a third."""
     return max(NEVER_SMALLER, int(words["last"] * 1.5) if words["last"] else seen["bytes"] // 3)
+
+
+def _sink(words, estimate, part):
+    """Return what takes the dump: the operator, an object in a bucket, or a file."""
+    if words.get("bucket"):
+        return backup_bucket.Upload(words["bucket"], words["name"])
+    return _Sent(part) if words["folder"] is None else _filed(words, estimate)
 
 
 def _filed(words, estimate):
@@ -132,10 +147,7 @@ class _Sent:
         self._digest.update(data)
         self._part({"data": base64.b64encode(data).decode("ascii")})
 
-    def close(self):
-        """Nothing is open here."""
-
-    def rename(self, name):
+    def keep(self, manifest):
         """The operator does it."""
 
     def remove(self):

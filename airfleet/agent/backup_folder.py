@@ -31,20 +31,25 @@ def backup_list(words, tell):
     folder = _folder(words)
     found, strays = [], []
     for path in sorted(glob.glob(f"{glob.escape(folder)}/*.dump")):
-        if not os.path.exists(_manifest_of(path)):
+        if not os.path.exists(path[: -len("dump")] + "json"):
             strays.append(os.path.basename(path))
     for path in sorted(glob.glob(f"{glob.escape(folder)}/*.json")):
         if NAME.fullmatch(os.path.basename(path)[: -len(".json")]):
             manifest = _read(path)
-            found.append({**manifest, "lost": _lost(folder, manifest)})
+            found.append({**manifest, "lost": lost(_size(f"{folder}/{manifest['name']}.dump"), manifest)})
     return {"backups": found, "strays": strays}
 
 
-def _lost(folder, manifest):
-    """Return what can be seen of a file at a glance: that it is not there, or not as long as it was."""
+def _size(path):
     try:
-        size = os.stat(f"{folder}/{manifest['name']}.dump").st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
+        return None
+
+
+def lost(size, manifest):
+    """Return what can be seen of a dump at a glance: that it is not there (None), or not as long as it was."""
+    if size is None:
         return "the file is missing"
     return "" if size == manifest["size"] else f"the file has {size} bytes, not {manifest['size']}"
 
@@ -52,7 +57,7 @@ def _lost(folder, manifest):
 def backup_note(words, tell):
     """Write `verified` into the manifest of a backup, if that is still the one with this sha256."""
     folder = _folder(words)
-    path = f"{folder}/{_checked(words['name'])}.json"
+    path = f"{folder}/{checked(words['name'])}.json"
     manifest = _read(path)
     if manifest["sha256"] != words["sha256"]:
         raise run.Refused(f"{path} is another one by now", kind="changed", remedy="look again: fab backup.list")
@@ -65,7 +70,7 @@ def backup_remove(words, tell):
     """Remove the backups with these names; the manifest goes first, so that none is half there."""
     folder = _folder(words)
     for name in words["names"]:
-        for path in (f"{folder}/{_checked(name)}.json", f"{folder}/{name}.dump"):
+        for path in (f"{folder}/{checked(name)}.json", f"{folder}/{name}.dump"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
     sync(folder)
@@ -77,7 +82,7 @@ def backup_receive(words, feed, ready):
 
     `backup_clear` removes it, and so does the next one that is written.
     """
-    folder, name = _folder(words), _checked(words["name"])
+    folder, name = _folder(words), checked(words["name"])
     make_folder(folder)
     clear(folder)
     room(folder, words["size"], words.get("reserve", RESERVE))
@@ -138,12 +143,15 @@ class Part:
         os.close(self._fd)
         self._fd = None
 
-    def rename(self, name):
-        """Give it the name that it is found by."""
+    def keep(self, manifest):
+        """Give it the name that it is found by, and write its manifest beside it."""
+        self.close()
         folder = os.path.dirname(self.path)
-        os.rename(self.path, f"{folder}/{name}")
-        self.path = f"{folder}/{name}"
+        path = f"{folder}/{manifest['name']}.dump"
+        os.rename(self.path, path)
+        self.path = path
         sync(folder)
+        write_manifest(folder, manifest)
 
     def remove(self):
         """Leave nothing of it."""
@@ -274,17 +282,19 @@ def paced(tell):
 
 def _read(path):
     with open(path, encoding="utf-8") as f:
-        try:
-            return json.load(f)
-        except ValueError as e:
-            raise run.Refused(f"{path} is no manifest of a backup: {e}", remedy="move it away") from e
+        return manifest_in(f.read(), path)
 
 
-def _manifest_of(path):
-    return path[: -len(".dump")] + ".json"
+def manifest_in(text, path):
+    """Return the manifest that a text is."""
+    try:
+        return json.loads(text)
+    except ValueError as e:
+        raise run.Refused(f"{path} is no manifest of a backup: {e}", remedy="move it away") from e
 
 
-def _checked(name):
+def checked(name):
+    """Return a name, which is a backup's."""
     if not NAME.fullmatch(name):
         raise run.Refused(f"{name} is no name of a backup", kind="usage")
     return name

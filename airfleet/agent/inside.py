@@ -11,6 +11,8 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
+import threading
 
 from airfleet.agent import run, stream
 
@@ -93,6 +95,42 @@ def listen(venv, name, words, hear, *, account, env=None, also=()):
     if status:
         raise run.Refused(f"{name} failed in {venv}", tail=run.tail(other.text))
     return _answered(last[0], f"{name} gave no answer in {venv}", other.text)
+
+
+class Begun:
+    """A program that goes on beside us, reading or writing one of `fds`; whoever begins it ends it.
+
+    With `patience_s` it is asked to end, as by Ctrl-C, and has so long to do it.
+    """
+
+    def __init__(self, venv, name, words, *, account, env=None, also=(), fds=(), patience_s=0):
+        argv, request = _prepared(venv, name, words, also)
+        self._missing = f"{name} gave no answer in {venv}"
+        self._last, self._other = {}, stream.Kept()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self._child = run.started(argv, user=account, env=env, pass_fds=fds, patience_s=patience_s, **pipes)
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+        run.feed(self._child, request.encode())
+
+    def answer(self):
+        """Return what it answers at its end, or raise its refusal."""
+        self._reading.join()
+        self._child.wait()
+        return _answered(self._last, self._missing, self._other.text)
+
+    def end(self):
+        """End it, if it still runs."""
+        run.ended(self._child)
+        self._reading.join()
+
+    def _read(self):
+        with self._child.stdout as lines:
+            for line in lines:
+                if line.startswith(MARK.encode()):
+                    self._last = json.loads(line[1:])
+                else:
+                    self._other(line)
 
 
 def _prepared(venv, name, words, also):

@@ -9,7 +9,20 @@ import os
 import threading
 import time
 
-from airfleet.agent import effective, files, history, lock, maintenance, pages, processes, run, signs, stores, unitfacts
+from airfleet.agent import (
+    effective,
+    files,
+    history,
+    lock,
+    maintenance,
+    pages,
+    processes,
+    run,
+    scheduled,
+    signs,
+    stores,
+    unitfacts,
+)
 
 KINDS_OF_MEMORY = {"MemTotal": "total_mb", "MemAvailable": "available_mb", "SwapFree": "swap_free_mb"}
 EATERS = 5
@@ -28,6 +41,7 @@ def vitals(words, tell):
     jobs["maintenance"] = maintenance.now
     jobs["operation"] = lock.now
     jobs["members"] = history.members
+    jobs["backup"] = scheduled.look
     if words["deep"]:
         jobs.update(journal=signs.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)
         jobs.update(versions=versions, pidfiles=processes.pidfiles, effective=effective.look)

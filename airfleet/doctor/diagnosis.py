@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airfleet.doctor import dags, hosts, logs, settings, stores, units, work
+from airfleet.doctor import backups, dags, hosts, logs, settings, stores, units, work
 from airfleet.doctor.finding import CouldNotLook, Finding
 from airfleet.doctor.operation import Operation, make_operation
 from airfleet.generations import generation_of
@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *logs.CHECKS,
     *work.CHECKS,
     *dags.CHECKS,
+    *backups.CHECKS,
 )
 # Those whose facts a quick look brings: what `fab status` goes by.
 QUICK: tuple[Check, ...] = tuple(check for check in CHECKS if check.quick)

@@ -40,6 +40,7 @@ IN_HAND: Mapping[str, frozenset[str]] = {
     "retire": SERVICES | {CODE, ENVIRONMENT},
     "maintenance.on": WORKERS,
     "maintenance.off": WORKERS,
+    "backup.clear": frozenset(),
     "backup.create": frozenset(),
     "backup.verify": frozenset(),
     "backup.restore": SERVICES,

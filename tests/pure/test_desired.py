@@ -14,7 +14,7 @@ from airfleet.secrets import NAMES, Secret, Secrets
 CONSTRAINTS = {"text": "celery==5.6.2\n"}
 STAGES = [
     *("system", "python", "config", "code", "release", "requirements"),
-    *("redis", "database", "scheduler", "web", "workers", "flower"),
+    *("redis", "database", "scheduler", "web", "workers", "flower", "backup"),
 ]
 
 

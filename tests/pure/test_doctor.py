@@ -27,6 +27,7 @@ airflow: {{version: {version}}}
 database: {{host: 10.77.0.2}}
 dags: {{repository: "https://git.internal/dags.git"}}
 logging: {{bucket: {bucket}}}
+backup: {{schedule: {schedule}}}
 hosts:
   af1: {{address: 10.77.0.11, roles: [redis, webserver, scheduler, triggerer, worker, flower]}}
   af2: {{address: 10.77.0.12, roles: [worker]}}
@@ -90,7 +91,10 @@ def checkup(case):
         )
         plans[name] = Plan(name, (StagePlan("x", changes),))
     return Checkup(
-        inventory=parse(INVENTORY.format(bucket=case.get("bucket", "~"), version=version), Path("inventory.yaml")),
+        inventory=parse(
+            INVENTORY.format(bucket=case.get("bucket", "~"), schedule=case.get("schedule", "~"), version=version),
+            Path("inventory.yaml"),
+        ),
         hosts={name: host for name, host in facts["hosts"].items() if name not in away},
         unreachable=away,
         clocks={name: tuple(clock) for name, clock in facts["clocks"].items() if name not in away},

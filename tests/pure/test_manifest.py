@@ -8,7 +8,7 @@ import pytest
 
 from airfleet import manifest
 from airfleet.errors import ApplyFailed, GateRefused, UsageError
-from airfleet.sections import Backup as Kept
+from airfleet.sections_backup import Backup as Kept
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 WORDS = {

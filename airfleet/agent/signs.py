@@ -20,7 +20,7 @@ SIGNS = {
     "bind": r"Connection in use: |Can't connect to \('|[Aa]ddress already in use|Already running on PID",
     "migrations": r"You need to (initialize|upgrade) the database|unapplied migrations",
     "broker-lost": r"Connection to broker lost|consumer: Cannot connect to",
-    "gcs": r"Could not write logs to gs://|Refusing to overwrite remote log gs://|Unable to read remote log|No logs found in GCS",
+    "gcs": r"Could not write logs to gs:|Refusing to overwrite remote|Unable to read remote log|No logs found in GCS",
     "no-space": r"No space left on device",
     "permission": r"PermissionError: \[Errno 13\]",
     "jwt": r"Invalid auth token|Failed to validate JWT",

@@ -18,7 +18,7 @@ HEAD = """\
 Written by `make drills`; do not edit. Each fault was injected on two booted machines as its runbook says; then
 `fab doctor` was asked again and again until it named it, and twice more, and had to name it and nothing else; the
 runbook's Confirm had to say yes (and no before the fault); its Fix was done twice; then the doctor had to find nothing
-any more, and Verify to agree.
+any more, and Verify to agree. A drill counts for its runbook's present text: what was changed since is drilled again.
 
 "Said before" is what the doctor answered between the fault and that: some signs take a while to show.
 """

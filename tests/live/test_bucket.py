@@ -17,11 +17,18 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
 LOGS = "/home/airflow/airflow/logs"
 DENY = "/run/storage-denied"
+STAMP = "/run/airfleet-stamp"
+
+
+def begin(installation):
+    """Leave a file on each host that is older than any log from now on."""
+    for name in ("af1", "af2"):
+        installation.on(name, "touch", STAMP)
 
 
 def files_of_hello(installation):
-    """Return the paths of logs of the DAG hello on the hosts' own disks, of what ran in the last minutes."""
-    argv = ["find", LOGS, "-type", "f", "-path", "*hello*", "-mmin", "-3", "-not", "-size", "0"]
+    """Return the paths of logs of the DAG hello on the hosts' own disks, of what ran since."""
+    argv = ["find", LOGS, "-type", "f", "-path", "*hello*", "-newer", STAMP, "-not", "-size", "0"]
     return [line for name in ("af1", "af2") for line in installation.on(name, *argv).splitlines()]
 
 
@@ -58,6 +65,7 @@ def test_every_host_tried_the_bucket_before_it_was_told_of_it(bucket):
 def test_a_log_lands_in_the_bucket_and_is_read_back(first, bucket):
     """Its local copy is gone; the web page's API and `fab task-log` have it from the bucket."""
     installation, (_, objects) = first.installation, bucket
+    begin(installation)
     said = installation.fab("verify-logs", "--dag", "hello", "--task", "hello_1").stdout
     assert re.search(r"success; Airflow reads its log from gs://airflow-logs/logs/\S*hello", said), said
     assert [path for path in objects() if "hello" in path]
@@ -71,6 +79,7 @@ def test_a_denied_bucket_costs_no_task_and_is_named(first, bucket):
     """The task succeeds, its log stays on the host; the doctor names it; a look from the host says which role."""
     installation, (_, objects) = first.installation, bucket
     before = len(objects())
+    begin(installation)
     installation.on("svc", "touch", DENY)
     try:
         refused = installation.fab("verify-logs", rc=8).stderr

@@ -18,7 +18,7 @@ TIMER, SERVICE = "airfleet-backup.timer", "airfleet-backup.service"
 FOLDER = "/opt/airfleet"
 PROGRAM, SOURCES, WORDS = f"{FOLDER}/backup.py", f"{FOLDER}/backup.sources", f"{FOLDER}/backup.json"
 RECORD = "/var/lib/airfleet/backup.json"
-PARTS = ("scheduled", "inside_bucket")
+PARTS = ("scheduled", "inside_backup_bucket")
 UNITS = (SERVICE, TIMER)
 
 

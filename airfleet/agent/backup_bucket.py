@@ -1,7 +1,7 @@
 """Backups in a bucket of Cloud Storage: this host's half, which hands on and counts what passes; root keeps none of it.
 
-What speaks to Google is `inside_bucket`, in Airflow's own environment, as its account and with what its units have in
-theirs. `bucket` in the words: {"place": gs://…, "bucket", "prefix", "venv", "account", "environment": path}.
+What speaks to Google is `inside_backup_bucket`, in Airflow's own environment, as its account and with what its units
+have in theirs. `bucket` in the words: {"place": gs://…, "bucket", "prefix", "venv", "account", "environment": path}.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 
 from airfleet.agent import backup_folder, command, inside, run
 
-PROGRAM = "inside_bucket"
+PROGRAM, BESIDE = "inside_backup_bucket", ("inside_storage",)
 PATIENCE_S = 120  # so long is tried again what the network, or the service, has refused
 CANCEL_S = 10
 ASK_S = 600
@@ -127,12 +127,13 @@ class Upload:
 
 def _ask(bucket, do, **more):
     asked = _words(bucket, do, more)
-    return inside.ask(bucket["venv"], PROGRAM, asked, account=bucket["account"], env=_env(bucket), timeout_s=ASK_S)
+    kept = {"account": bucket["account"], "env": _env(bucket), "timeout_s": ASK_S, "also": BESIDE}
+    return inside.ask(bucket["venv"], PROGRAM, asked, **kept)
 
 
 def _begun(bucket, do, fd, **more):
     asked = _words(bucket, do, {**more, "fd": fd})
-    kept = {"account": bucket["account"], "env": _env(bucket), "fds": (fd,), "patience_s": CANCEL_S}
+    kept = {"account": bucket["account"], "env": _env(bucket), "fds": (fd,), "patience_s": CANCEL_S, "also": BESIDE}
     return inside.Begun(bucket["venv"], PROGRAM, asked, **kept)
 
 

@@ -6,26 +6,27 @@ Nothing is overwritten: its name is a new one, and the write is refused if it sh
 from __future__ import annotations
 
 import os
+import site
 import uuid
+
+from airfleet.agent.inside_storage import ROLE, refused, said
 
 DEADLINE_S = 20
 TEXT = b"written by airfleet to see whether task logs can be kept here, and deleted at once\n"
 EMULATOR = "STORAGE_EMULATOR_HOST"
-GRANT = (
-    "gcloud storage buckets add-iam-policy-binding gs://{bucket}"
-    " --member=serviceAccount:{who} --role=roles/storage.objectUser"
-)
+GRANT = f"gcloud storage buckets add-iam-policy-binding gs://{{bucket}} --member=serviceAccount:{{who}} --role={ROLE}"
 
 
 def inside(words, tell):
     """Return {"did", "who"}, or {"refused": …} for the first thing that could not be done."""
+    site.main()  # as when Airflow starts: Google's packages share a folder that some hook into by a *.pth
     try:
         from google.api_core import exceptions
         from google.auth import default
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
         from google.cloud import storage
     except ImportError:
-        return _refused("google-cloud-storage is not in the environment", "add `google` to airflow.extras")
+        return refused("google-cloud-storage is not in the environment", "add `google` to airflow.extras")
     bucket, login = words["bucket"], None
     try:
         if EMULATOR not in os.environ:
@@ -33,21 +34,21 @@ def inside(words, tell):
         client = storage.Client(project="airfleet", credentials=login)
     except DefaultCredentialsError:
         what = f"this host has no login for gs://{bucket}"
-        return _refused(what, "give the VM a service account, with the scope cloud-platform")
+        return refused(what, "give the VM a service account, with the scope cloud-platform")
     for step, do in _steps(client, bucket, words["prefix"]):
         try:
             do()
         except exceptions.Forbidden as e:
-            what = f"{_who(login)} may not {step} in gs://{bucket}: {_short(e)}"
-            return _refused(what, GRANT.format(bucket=bucket, who=_who(login)))
+            what = f"{_who(login)} may not {step} in gs://{bucket}: {said(e)}"
+            return refused(what, GRANT.format(bucket=bucket, who=_who(login)))
         except exceptions.NotFound as e:
-            what = f"there is no gs://{bucket}, or it lost what was written: {_short(e)}"
-            return _refused(what, "correct logging.bucket, or make the bucket")
+            what = f"there is no gs://{bucket}, or it lost what was written: {said(e)}"
+            return refused(what, "correct logging.bucket, or make the bucket")
         except GoogleAuthError as e:
-            return _refused(f"the login of this host does not work: {_short(e)}", "look at the VM's service account")
+            return refused(f"the login of this host does not work: {said(e)}", "look at the VM's service account")
         except (exceptions.GoogleAPIError, OSError, StopIteration) as e:
-            what = f"gs://{bucket} could not be asked to {step}: {_short(e)}"
-            return _refused(what, "can this host reach Cloud Storage? fab firewall --probe")
+            what = f"gs://{bucket} could not be asked to {step}: {said(e)}"
+            return refused(what, "can this host reach Cloud Storage? fab firewall --probe")
     return {"did": "written, read, listed, deleted", "who": _who(login)}
 
 
@@ -68,13 +69,3 @@ def _steps(client, bucket, prefix):
 def _who(login):
     """Return the account of a login, which a machine's own knows from its first use on."""
     return getattr(login, "service_account_email", None) or ("this login" if login else "nobody: an emulator")
-
-
-def _short(error):
-    """Return the words of an error without the address of the request."""
-    text = " ".join((getattr(error, "message", None) or str(error) or type(error).__name__).split())
-    return (text.partition(": ")[2] or text)[:300]
-
-
-def _refused(what, remedy):
-    return {"refused": {"what": what, "kind": "refused", "remedy": remedy}}

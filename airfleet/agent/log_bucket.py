@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airfleet.agent import inside
 
-PROGRAM = "inside_log_bucket"
+PROGRAM, BESIDE = "inside_log_bucket", ("inside_storage",)
 TIMEOUT_S = 90
 
 
@@ -14,4 +14,5 @@ def probe_bucket(words, tell):
     `venv` and `account`, `environment` (variables by which the library finds an emulator), `bucket`, `prefix`.
     """
     env = {"HOME": "/nonexistent", **words["environment"]}  # no personal login of the account's: only the machine's
-    return inside.ask(words["venv"], PROGRAM, words, account=words["account"], env=env, timeout_s=TIMEOUT_S)
+    kept = {"account": words["account"], "env": env, "timeout_s": TIMEOUT_S, "also": BESIDE}
+    return inside.ask(words["venv"], PROGRAM, words, **kept)

@@ -66,7 +66,7 @@ def test_its_program_is_the_agents_own_and_all_that_it_imports(target):
     there = resources(target, "af1")
     text = there["file", schedule.SOURCES].text
     names = [line.removeprefix(bundle.BEGINS) for line in text.splitlines() if line.startswith(bundle.BEGINS)]
-    assert {"airfleet.agent.scheduled", "airfleet.agent.inside_bucket", "airfleet.agent.run"} <= set(names)
+    assert {"airfleet.agent.scheduled", "airfleet.agent.inside_backup_bucket", "airfleet.agent.run"} <= set(names)
     assert not {"airfleet.agent.main", "airfleet.agent.drain", "airfleet.agent.web"} & set(names)
     ast.parse(there["file", schedule.PROGRAM].text)
 

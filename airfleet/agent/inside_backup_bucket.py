@@ -15,19 +15,19 @@ import signal
 import site
 import struct
 
+from airfleet.agent.inside_storage import ROLE, refused, said, status
+
 CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB: the service takes no other parts
 PIECE = 256 * 1024
 TIMEOUT_S = (10, 60)  # to connect, and between two signs of life
 DUMP, MANIFEST = ".dump", ".json"
 KIND = "application/octet-stream"
-SAID = 300
 HEAD = struct.Struct(">I")
 LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
-ROLES = "roles/storage.objectUser on the bucket"
 
 
 class Bad(Exception):
-    """Something that an operator can act on: its argument is the words of a refusal."""
+    """Something that an operator can act on: its arguments are those of a refusal."""
 
 
 def inside(words, tell):
@@ -37,11 +37,11 @@ def inside(words, tell):
     try:
         from google.cloud import storage
     except ImportError as e:
-        return _refused(f"{words['python']} has no google-cloud-storage ({e})", "missing", LIBRARY)
+        return refused(f"{words['python']} has no google-cloud-storage ({e})", LIBRARY, "missing")
     try:
         return DOES[words["do"]](Bucket(storage, words), words)
     except Bad as e:
-        return {"refused": e.args[0]}
+        return refused(*e.args)
     except Exception as e:
         told = _told(e, words["place"])
         if not told:
@@ -108,9 +108,7 @@ def write(bucket, words):
                 upload.write(data)
             end = json.loads(pieces.read() or "null")
         if end is None or end["sha256"] != sums.sha256.hexdigest():
-            raise Bad(
-                _words("what came from pg_dump was cut short: the upload was cancelled", "failed", "run it again")
-            )
+            raise Bad("what came from pg_dump was cut short: the upload was cancelled", "run it again", "failed")
         whole = True
         upload.close()
     except BaseException:
@@ -122,7 +120,7 @@ def write(bucket, words):
     try:
         blob.reload(**bucket.limits)
         if wrong := sums.differing(blob):
-            raise Bad(_words(f"{words['place']}/{name}{DUMP} is not what was sent: {wrong}", "failed", "run it again"))
+            raise Bad(f"{words['place']}/{name}{DUMP} is not what was sent: {wrong}", "run it again", "failed")
         text = json.dumps(end["manifest"], sort_keys=True, indent=1) + "\n"
         kind = "application/json"
         bucket.blob(name + MANIFEST).upload_from_string(text, kind, if_generation_match=0, **bucket.limits)
@@ -155,7 +153,7 @@ def read(bucket, words):
     """Send a backup's object through the descriptor `fd`; return how many bytes it has."""
     blob = bucket.there(words["name"] + DUMP)
     if blob is None:
-        raise Bad(_words(f"{words['place']}/{words['name']}{DUMP} is not there", "damaged", "fab backup.list"))
+        raise Bad(f"{words['place']}/{words['name']}{DUMP} is not there", "fab backup.list", "damaged")
     same = {"if_generation_match": blob.generation}  # of one and the same object, however long it takes
     with open(words["fd"], "wb", buffering=0) as sink, blob.open("rb", CHUNK, **same, **bucket.limits) as source:
         while data := source.read(PIECE):
@@ -170,7 +168,7 @@ def note(bucket, words):
     blob = bucket.there(words["name"] + MANIFEST)
     manifest = json.loads(blob.download_as_bytes(**bucket.limits)) if blob else {"sha256": None}
     if manifest["sha256"] != words["sha256"]:
-        raise Bad(_words(f"{words['place']}/{words['name']} is another one by now", "changed", "fab backup.list"))
+        raise Bad(f"{words['place']}/{words['name']} is another one by now", "fab backup.list", "changed")
     text = json.dumps({**manifest, "verified": words["verified"]}, sort_keys=True, indent=1) + "\n"
     blob.upload_from_string(text, "application/json", if_generation_match=blob.generation, **bucket.limits)
     return {}
@@ -229,46 +227,22 @@ def _told(error, place):
     from google.auth import exceptions as auth
 
     error = getattr(error, "cause", None) or error  # of what was tried again until the time was over
-    status, said = _status(error), _said(error)
-    if isinstance(error, (auth.RefreshError, auth.InvalidOperation)) or status == 401:
+    code, tail = status(error), said(error)
+    if isinstance(error, (auth.RefreshError, auth.InvalidOperation)) or code == 401:
         what = f"{place}: the credentials of this host are not accepted"
-        return _refused(what, "refused", "look at the VM's service account and its scopes", said)
+        return refused(what, "look at the VM's service account and its scopes", tail=tail)
     if isinstance(error, auth.DefaultCredentialsError):
-        give = "give the VM a service account with the scope cloud-platform, and it"
-        return _refused(f"{place}: this host has no credentials of Google's", "refused", f"{give} {ROLES}", said)
-    if status == 403:
-        return _refused(f"{place}: permission denied", "refused", f"give the account that is named below {ROLES}", said)
-    if status == 404:
-        remedy = "make it, or correct backup.place (--place)"
-        return _refused(f"{place}: the bucket is not there", "refused", remedy, said)
-    if status == 412:
-        remedy = "look again: fab backup.list"
-        return _refused(
-            f"{place}: somebody else has written there meanwhile; nothing was overwritten", "changed", remedy
-        )
-    if isinstance(error, (auth.TransportError, OSError)) or status in (408, 429) or status >= 500:
-        remedy = "look whether this host reaches storage.googleapis.com:443 (fab firewall --probe), then run it again"
-        return _refused(f"{place}: Cloud Storage can't be reached from this host", "away", remedy, said)
+        give = f"give the VM a service account with the scope cloud-platform, and it {ROLE} on the bucket"
+        return refused(f"{place}: this host has no credentials of Google's", give, tail=tail)
+    if code == 403:
+        give = f"give the account that is named below {ROLE} on the bucket"
+        return refused(f"{place}: permission denied", give, tail=tail)
+    if code == 404:
+        return refused(f"{place}: the bucket is not there", "make it, or correct backup.place (--place)", tail=tail)
+    if code == 412:
+        what = f"{place}: somebody else has written there meanwhile; nothing was overwritten"
+        return refused(what, "look again: fab backup.list", "changed")
+    if isinstance(error, (auth.TransportError, OSError)) or code in (408, 429) or code >= 500:
+        look = "look whether this host reaches storage.googleapis.com:443 (fab firewall --probe), then run it again"
+        return refused(f"{place}: Cloud Storage can't be reached from this host", look, "away", tail)
     return None
-
-
-def _status(error):
-    """Return the HTTP status that an error tells of, 0 where it tells of none."""
-    response = getattr(error, "response", None)
-    return int(getattr(error, "code", None) or getattr(response, "status_code", None) or 0)
-
-
-def _said(error):
-    """Return what the service, or the network, said."""
-    text = getattr(getattr(error, "response", None), "text", "") or str(error)
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        text = json.loads(text)["error"]["message"]
-    return text.strip()[:SAID]
-
-
-def _words(what, kind, remedy, tail=""):
-    return {"what": what, "kind": kind, "remedy": remedy, "tail": tail}
-
-
-def _refused(what, kind, remedy, tail=""):
-    return {"refused": _words(what, kind, remedy, tail)}

@@ -74,16 +74,16 @@ def _run_and_wait(fleet: Fleet, dag: str, task: str, max_wait_s: int, say: Say) 
     say(f"{dag}: run {run} is asked for")
     place = f"gs://{fleet.inventory.logging.bucket}/"
     deadline = time.monotonic() + max_wait_s
-    state, log = "", ""
+    state, log, why = "", "", ""
     while time.monotonic() < deadline:
-        state, log = _log(fleet, host, Wish(dag, task, run))
+        state, log, why = _log(fleet, host, Wish(dag, task, run))
         if state in ENDED and place in log:
             source = next(word for word in log.split() if place in word)
             where = source[source.index(place) :].strip('",')
             say(f"{dag}.{task} ({run}): {state}; Airflow reads its log from {where}")
             return
         time.sleep(POLL_S)
-    where = "it has not begun: is the DAG paused, is a worker there?" if not state else f"its state is {state}"
+    where = f"its state is {state}" if state else f"it has not begun ({why}): is the DAG paused, is a worker there?"
     raise NotHealthy(
         f"no log of {dag}.{task} ({run}) in {place} after {max_wait_s} s; {where}",
         place=dag,
@@ -92,8 +92,8 @@ def _run_and_wait(fleet: Fleet, dag: str, task: str, max_wait_s: int, say: Say) 
     )
 
 
-def _log(fleet: Fleet, host: Host, wish: Wish) -> tuple[str, str]:
-    """Return the state of the try, "" while there is none, and its log."""
+def _log(fleet: Fleet, host: Host, wish: Wish) -> tuple[str, str, str]:
+    """Return the state of the try, its log, and, while there is no such try, why."""
     found: dict[str, Any] = {}
     parts: list[str] = []
 
@@ -103,6 +103,6 @@ def _log(fleet: Fleet, host: Host, wish: Wish) -> tuple[str, str]:
 
     try:
         host.stream("task_log", log_words(fleet, wish), take)
-    except UsageError:  # no such try yet
-        return "", ""
-    return str(found.get("state") or ""), "".join(parts)
+    except UsageError as e:
+        return "", "", e.problem
+    return str(found.get("state") or ""), "".join(parts), ""

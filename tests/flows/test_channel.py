@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
-import paramiko
 import pytest
 
 from airfleet import channel
 from airfleet.agent import main
+from tests.flows.ssh_pair import Anybody, transports
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Sshd(paramiko.ServerInterface):
-    """Lets anybody in, and runs whatever is asked for."""
-
-    def check_auth_none(self, username):
-        return paramiko.AUTH_SUCCESSFUL
-
-    def check_channel_request(self, kind, chanid):
-        return paramiko.OPEN_SUCCEEDED
 
 
 @pytest.fixture
 def ends():
     """Two ends of one channel: ours and the host's."""
-    ours, theirs = socket.socketpair()
-    server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
-    server.add_server_key(paramiko.ECDSAKey.generate())
-    threading.Thread(target=server.start_server, kwargs={"server": Sshd()}, daemon=True).start()
-    client.start_client(timeout=20)
-    client.auth_none("ann")
-    mine = client.open_session(timeout=20)
-    yield mine, server.accept(20)
-    client.close()
-    server.close()
+    with transports(Anybody()) as (client, server):
+        mine = client.open_session(timeout=20)
+        yield mine, server.accept(20)
 
 
 def test_the_host_hears_of_us_while_a_line_is_being_shown(ends, monkeypatch):

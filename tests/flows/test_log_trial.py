@@ -93,7 +93,11 @@ def test_a_log_is_waited_for_until_airflow_reads_it_from_the_bucket(town):
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"), [(NO_TRY, "is the DAG paused"), (("success", "*** Found local files"), "its state is success")]
+    ("answer", "says"),
+    [
+        (NO_TRY, r"has not begun \(no such try\): is the DAG paused"),
+        (("success", "*** Found local files"), "its state is success"),
+    ],
 )
 def test_a_log_that_does_not_come_is_no_success(town, answer, says):
     """Exit 9 says how far it came."""

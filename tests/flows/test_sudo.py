@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from types import SimpleNamespace
 
-import paramiko
 import pytest
 
 from airfleet import remote
 from airfleet.errors import HostUnreachable
+from tests.flows.ssh_pair import Anybody, transports
 
 PASSWORD = "pa ss'wörd"
 
 
-class Sudoer(paramiko.ServerInterface):
-    """Lets anybody in; what they run by sudo answers once the password was its first line."""
-
-    def check_auth_none(self, username):
-        return paramiko.AUTH_SUCCESSFUL
-
-    def check_channel_request(self, kind, chanid):
-        return paramiko.OPEN_SUCCEEDED
+class Sudoer(Anybody):
+    """What is run by sudo answers once the password was its first line."""
 
     def check_channel_exec_request(self, channel, command):
         threading.Thread(target=_run, args=(channel, command.decode()), daemon=True).start()
@@ -43,16 +36,9 @@ def _run(channel, command):
 @pytest.fixture
 def box(monkeypatch):
     """A function that returns the host for a way of asking for the password."""
-    ours, theirs = socket.socketpair()
-    server, client = paramiko.Transport(theirs), paramiko.Transport(ours)
-    server.add_server_key(paramiko.ECDSAKey.generate())
-    threading.Thread(target=server.start_server, kwargs={"server": Sudoer()}, daemon=True).start()
-    client.start_client(timeout=20)
-    client.auth_none("ops")
-    monkeypatch.setattr(remote, "connect", lambda *_: SimpleNamespace(transport=client, user="ops"))
-    yield lambda ask: remote.SshHost("box", None, ask)
-    client.close()
-    server.close()
+    with transports(Sudoer()) as (client, _):
+        monkeypatch.setattr(remote, "connect", lambda *_: SimpleNamespace(transport=client, user="ops"))
+        yield lambda ask: remote.SshHost("box", None, ask)
 
 
 def test_a_second_agent_without_a_password_changes_nothing(box):

@@ -1,6 +1,6 @@
 """Task logs in Cloud Storage, by the emulator on svc: they land there and are read back; what goes wrong is named.
 
-The last of these tests puts the installation back: its logs stay on the hosts, as the other modules expect.
+Afterwards the installation is put back: its logs stay on the hosts, as the other modules expect.
 """
 
 from __future__ import annotations

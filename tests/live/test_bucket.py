@@ -63,11 +63,13 @@ def test_every_host_tried_the_bucket_before_it_was_told_of_it(bucket):
 
 
 def test_a_log_lands_in_the_bucket_and_is_read_back(first, bucket):
-    """`fab task-log` has it from there, as Airflow's web pages do."""
+    """Its local copy is gone; `fab task-log` has it from there, as Airflow's web pages do."""
     installation, (_, objects) = first.installation, bucket
+    begin(installation)
     said = installation.fab("verify-logs", "--dag", "hello", "--task", "hello_1").stdout
     assert re.search(r"success; Airflow reads its log from gs://airflow-logs/logs/\S*hello", said), said
     assert [path for path in objects() if "hello" in path]
+    wait_for(lambda: not files_of_hello(installation), "the end of the local copies", 60)
     text = installation.fab("task-log", "hello", "hello_1").stdout
     assert "hello from worker" in text
     assert "gs://airflow-logs/logs/" in text

@@ -6,12 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import connections, gates, members, probes, records, rollout, session
+from airfleet import bootstrap_guards, connections, gates, members, probes, records, rollout, session
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
-from airfleet.errors import ChangesPending, GateRefused
-from airfleet.generations import is_older
+from airfleet.errors import ChangesPending
 from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
 from airfleet.plan import make_plan
@@ -149,9 +148,10 @@ class _Run:
         beside, self.told = asked.result(), remembered.result()
         self.asked = sum(len(fact.seen) for fact in self.facts.values())
         self.others.guard_release(self.target)
-        self._guard_secrets([*self.facts.values(), *beside.values()])
+        bootstrap_guards.same_secrets(self.fleet, [*self.facts.values(), *beside.values()])
         self.others.guard_keys(self.target, beside)
-        self._guard_version(self.facts)
+        if not self.upgrading:
+            bootstrap_guards.same_airflow(self.fleet.inventory, self.facts)
         return [make_plan(name, stages, self.facts[name]) for name, stages in self.desire().items()]
 
     def apply(self) -> None:
@@ -238,37 +238,6 @@ class _Run:
             )
             requirements = str(found.get("requirements") or "")
             self.target = replace(self.target, release=str(found["commit"]), requirements=requirements, late=True)
-
-    def _guard_version(self, facts: Mapping[str, Facts]) -> None:
-        """Refuse to make another Airflow of a running one in passing: that takes a backup, and a database at rest."""
-        wanted = self.fleet.inventory.airflow.version
-        for name, fact in facts.items():
-            if ("schema", "metadata") not in fact.seen or self.upgrading:
-                continue
-            there = str(fact["schema", "metadata"].detail.get("airflow") or wanted)
-            if there != wanted:
-                remedy = f"write {there} there, then: fab upgrade --to {wanted} --rehearse"
-                if is_older(wanted, there):
-                    remedy = f"write {there} there; was an upgrade cut short? then fab bootstrap ends it, and fab"
-                    remedy += " maintenance.off; or go back: fab undo-upgrade BACKUP (fab backup.list)"
-                raise GateRefused(
-                    f"{name} has Airflow {there}, the inventory says {wanted}",
-                    place="airflow.version",
-                    remedy=remedy,
-                    state="nothing was changed",
-                )
-
-    def _guard_secrets(self, facts: Iterable[Facts]) -> None:
-        """Refuse new secrets for an installation that has others: its stored connections could never be read again."""
-        config = layout_of(self.fleet.inventory).config
-        new = [name for name in self.fleet.new_secrets if name not in secret_store.RENEWABLE]
-        seen = [fact.seen.get(("file", config)) for fact in facts]
-        if new and any(each and each.state for each in seen):
-            raise GateRefused(
-                f"{self.fleet.secrets_path.name} lacks {', '.join(new)}, but the hosts have them",
-                place=self.fleet.inventory.environment,
-                remedy=f"get the file from whoever bootstrapped, or the values from {config} on a host",
-            )
 
 
 class _Told:

@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from airfleet import authority, patterns, places
+from airfleet import patterns, places
 from airfleet.errors import UsageError
 from airfleet.inventory_checks import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, cross_checks
 from airfleet.inventory_errors import reading
+from airfleet.inventory_paths import with_paths
 from airfleet.sections import (
     Address,
     Admin,
     Airflow,
     Celery,
     Dags,
-    Database,
     Flower,
     Logging,
     Login,
@@ -28,10 +28,11 @@ from airfleet.sections import (
     Pyenv,
     Redis,
     Section,
-    Ssh,
 )
 from airfleet.sections_backup import Backup
+from airfleet.sections_database import Database
 from airfleet.sections_notify import Notify
+from airfleet.sections_ssh import Ssh
 
 __all__ = [
     "SUPPORTED_PYTHONS",
@@ -171,7 +172,7 @@ def parse(text: str, path: Path) -> Inventory:
         document.complain((), "is empty" if document.value is None else "needs keys with values")
         raise places.BadFile(document.complaints)
     written, bad = reading(document, Inventory)
-    inventory = _with_paths(written.resolved(), path.parent, document)
+    inventory = with_paths(written.resolved(), path.parent, document)
     _cross_check(inventory, document, bad)
     if document.complaints:
         raise places.BadFile(document.complaints)
@@ -253,35 +254,3 @@ def _cross_check(inventory: Inventory, document: places.Document, bad: set[place
     for path, problem in cross_checks(inventory):
         if not any(path[: len(each)] == each[: len(path)] for each in bad):
             document.complain(path, problem)
-
-
-def _with_paths(inventory: Inventory, folder: Path, document: places.Document) -> Inventory:
-    """Return the inventory with the paths on the operator's computer made absolute, from the file's folder."""
-
-    def absolute(path: Path, *place: str) -> Path:
-        if not re.fullmatch(patterns.LINE, str(path)):
-            document.complain(place, "the path has a control character in it")
-        try:
-            return folder.absolute() / path.expanduser()
-        except RuntimeError:
-            document.complain(place, f"'{path}': there is no such home folder")
-            return path
-
-    ssh, airflow = inventory.ssh, inventory.airflow
-    found = {
-        "config": absolute(ssh.config, "ssh", "config"),
-        "known_hosts": absolute(ssh.known_hosts, "ssh", "known_hosts"),
-        "identity": ssh.identity and absolute(ssh.identity, "ssh", "identity"),
-    }
-    if not airflow.constraints_are_remote:
-        file = absolute(Path(airflow.constraints), "airflow", "constraints")
-        airflow = airflow.model_copy(update={"constraints": str(file)})
-    database = inventory.database
-    if database.ca:
-        readable = re.fullmatch(patterns.LINE, str(database.ca))
-        ca = absolute(database.ca, "database", "ca")
-        try:
-            database = database.trusting(ca, authority.read(ca)) if readable else database
-        except authority.BadAuthority as e:
-            document.complain(("database", "ca"), str(e))
-    return inventory.model_copy(update={"ssh": ssh.model_copy(update=found), "airflow": airflow, "database": database})

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from airfleet.inventory import Inventory, Role
     from airfleet.places import Path
-    from airfleet.sections import Airflow, Celery, Database
+    from airfleet.sections import Airflow, Celery
+    from airfleet.sections_database import Database
 
 Problem = tuple["Path", str]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-import re
 import secrets
 import shlex
 import stat
@@ -20,16 +19,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 from airfleet import places
 from airfleet.errors import UsageError
 from airfleet.masking import Mask
+from airfleet.secret_forms import GENERATED, NAMES, problem_of, tidy
 from airfleet.secrets_file import with_values, write_privately
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password", "jwt_secret")
-RENEWABLE: Final = frozenset({"jwt_secret"})  # lost, it is made anew: what it signs lives for minutes
-GIVEN: Final = ("database_password", "deploy_key", "webhook_url")
-NAMES: Final = (*GENERATED, *GIVEN)
 PREFIX: Final = "AIRFLEET_SECRET_"
 _NOTHING: Final = "nothing was contacted"
 
@@ -166,10 +162,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Secrets:
     given = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         name = variable.removeprefix(PREFIX).lower()
-        problem = _problem(name, environ[variable])
+        problem = problem_of(name, environ[variable])
         if problem:
             document.complaints.append(places.Complaint(f"environment: {variable}", 0, (), problem))
-        given[name] = Secret(_tidy(name, environ[variable]))
+        given[name] = Secret(tidy(name, environ[variable]))
     if document.complaints:
         raise places.BadFile(document.complaints)
     return Secrets(values | given, path.name, frozenset(given))
@@ -252,49 +248,6 @@ def _taken(document: places.Document, name: str, value: object) -> Secret:
     if name in NAMES and not isinstance(value, str):
         document.complain((name,), "is empty" if value is None else "needs text: write it in quotes")
         return Secret("")
-    if problem := _problem(name, str(value)):
+    if problem := problem_of(name, str(value)):
         document.complain((name,), problem)
-    return Secret(_tidy(name, str(value)))
-
-
-def _tidy(name: str, value: str) -> str:
-    """Return the value as it is used: ssh reads no key without a line break at its end, or with CR LF."""
-    return value.replace("\r\n", "\n").strip() + "\n" if name == "deploy_key" else value
-
-
-def _problem(name: str, value: str) -> str | None:
-    """Return what is wrong with a secret, without a word of its value."""
-    if name not in NAMES:
-        return f"unknown secret{places.nearest(name, NAMES) or '; known: ' + ', '.join(NAMES)}"
-    if not value.strip():
-        return "is empty"
-    return _FORMS.get(name, _line_problem)(value)
-
-
-def _line_problem(value: str) -> str | None:
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        return "has a line break or another control character in it"
-    return None
-
-
-def _fernet_problem(value: str) -> str | None:
-    if all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) for key in value.split(",")):
-        return None
-    return "is not a Fernet key: 32 random bytes in URL-safe base64, 44 characters that end with ="
-
-
-def _key_problem(value: str) -> str | None:
-    if (
-        re.match(r"\s*-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n", value)
-        and "-----END " in value
-        and not re.search(r"[\x00\ud800-\udfff]", value)
-    ):
-        return None
-    hint = ": this is the public half" if re.match(r"\s*(ssh|ecdsa)-", value) else ""
-    return f"is not a private key as ssh-keygen writes it, from -----BEGIN … to -----END …{hint}"
-
-
-_FORMS: Final[Mapping[str, Callable[[str], str | None]]] = {
-    "fernet_key": _fernet_problem,
-    "deploy_key": _key_problem,
-}
+    return Secret(tidy(name, str(value)))

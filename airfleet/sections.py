@@ -5,9 +5,9 @@ defaults that hang on other values are filled in once, by `resolved`.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from airfleet import patterns
 
@@ -41,32 +41,6 @@ class Section(BaseModel):
         return sections | {
             key: value for key, value in written.items() if value is not None or key not in cls.model_fields
         }
-
-
-class Ssh(Section):
-    """How the hosts are reached."""
-
-    user: Login | None = Field(
-        default=None, description="user name on the hosts; default: the ssh config's, else your own"
-    )
-    port: Port | None = Field(default=None, description="port of sshd; default: the ssh config's, else 22")
-    identity: LocalPath | None = Field(
-        default=None, description="private key file; default: the ssh config's, then your agent"
-    )
-    config: LocalPath = Field(
-        default=Path("~/.ssh/config"), description="ProxyJump, ProxyCommand, HostName, User … in it are honoured"
-    )
-    known_hosts: LocalPath = Field(
-        default=Path("~/.ssh/known_hosts"),
-        description="host keys that are trusted; an unknown or changed key is refused",
-    )
-    proxy_jump: Annotated[str, Field(pattern=patterns.JUMP)] | None = Field(
-        default=None, description="`user@bastion:port` for all hosts"
-    )
-    connect_timeout_s: Seconds = Field(default=10, description="how long to wait for a host to answer")
-    parallel: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=16, description="hosts that are worked on at the same time"
-    )
 
 
 class Airflow(Section):
@@ -139,36 +113,6 @@ class Pyenv(Section):
     cache: Folder | None = Field(
         default=None, description="folder on the host that keeps built Pythons by digest; default: none"
     )
-
-
-class Database(Section):
-    """PostgreSQL; on Google Cloud: the private address of Cloud SQL."""
-
-    host: Address = Field(description="address of the server")
-    port: Port = Field(default=5432, description="port of the server")
-    name: Login = Field(default="airflow", description="name of the database")
-    user: Login = Field(default="airflow", description="its password is the secret `database_password`")
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        default="prefer", description="as in libpq; `verify-ca` is what fits Cloud SQL"
-    )
-    ca: LocalPath | None = Field(
-        default=None, description="certificate of the server's authority (PEM), which the hosts get: for `verify-ca`"
-    )
-    max_connections: Annotated[int, Field(ge=1, le=262143)] | None = Field(
-        default=None, description="what the server has (`show max_connections`): `fab plan` warns of too little"
-    )
-    _authority: str = PrivateAttr("")
-
-    @property
-    def authority(self) -> str:
-        """The certificates in the file `ca`; empty where none is named."""
-        return self._authority
-
-    def trusting(self, ca: Path, authority: str) -> Self:
-        """Return the section with the absolute path of `ca`, and what is in that file."""
-        database = self.model_copy(update={"ca": ca})
-        database._authority = authority  # noqa: SLF001  # a copy of itself
-        return database
 
 
 class Redis(Section):

@@ -21,6 +21,7 @@ from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStoppe
 from airfleet.failures import Failures
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.remote import SshHost, local_user
+from airfleet.secret_forms import GENERATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -172,7 +173,7 @@ def generated_for(version: str) -> list[str]:
     """Return the names of the secrets that are made for this Airflow: those of other generations are not."""
     own = generation_of(version).secrets
     others = {name for each in GENERATIONS for name in each.secrets if name not in own}
-    return [name for name in secret_store.GENERATED if name not in others]
+    return [name for name in GENERATED if name not in others]
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from airfleet.deploy import Deploy
 from airfleet.desired import Target
 from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, LockHeld, RolloutStopped
 from airfleet.model import Outcome
-from airfleet.secrets import NAMES, Secret, Secrets
+from airfleet.secret_forms import NAMES
+from airfleet.secrets import Secret, Secrets
 from airfleet.session import Fleet
 from airfleet.wishes import Wish
 from tests.flows.conftest import MemoryHost

@@ -12,7 +12,7 @@ import yaml
 
 from airfleet.inventory import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, Host, Inventory, Notify
 from airfleet.inventory_reference import json_schema, reference
-from airfleet.secrets import NAMES
+from airfleet.secret_forms import NAMES
 from airfleet.sections import Section
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ from test_airflow_cfg import Given, changed, shipped_with, two_hosts
 from airfleet.desired import Target, stages_of
 from airfleet.model import Facts, Seen
 from airfleet.plan import make_plan
-from airfleet.secrets import NAMES, Secret, Secrets
+from airfleet.secret_forms import NAMES
+from airfleet.secrets import Secret, Secrets
 
 CONSTRAINTS = {"text": "celery==5.6.2\n"}
 STAGES = [

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airfleet import secrets
 from airfleet.errors import UsageError
+from airfleet.secret_forms import GENERATED
 from airfleet.secrets import Secret, Secrets
 
 FERNET = base64.urlsafe_b64encode(b"k" * 32).decode()
@@ -228,7 +229,7 @@ class TestComplete:
 
     def test_generated(self):
         """Those that are generated are made when they are missing, and no others."""
-        assert secrets.GENERATED == secrets.complete(Secrets({})).present()
+        assert GENERATED == secrets.complete(Secrets({})).present()
 
     def test_kept(self):
         """What is there is kept."""
@@ -237,7 +238,7 @@ class TestComplete:
     def test_different(self):
         """Each is made anew, and is long."""
         values = [secret.reveal() for _ in range(5) for secret in secrets.complete(Secrets({})).values.values()]
-        assert 5 * len(secrets.GENERATED) == len(set(values))
+        assert 5 * len(GENERATED) == len(set(values))
         assert 43 <= min(map(len, values))
 
     def test_valid(self, file):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airfleet import secrets
 from airfleet.errors import UsageError
+from airfleet.secret_forms import GENERATED, NAMES
 from airfleet.secrets import Secrets
 from airfleet.secrets_file import with_values
 
@@ -47,7 +48,7 @@ class TestSave:
         text = "# from the vault\ndatabase_password: 'x@:/%y'   # rotate in May\n"
         secrets.save(written(file, text), secrets.complete(secrets.load(file, {})))
         assert file.read_text().startswith(text)
-        assert {*secrets.GENERATED, "database_password"} == set(secrets.load(file, {}).present())
+        assert {*GENERATED, "database_password"} == set(secrets.load(file, {}).present())
 
     def test_unchanged(self, file):
         """Saving what was read changes no byte."""
@@ -73,7 +74,7 @@ class TestSave:
         file.symlink_to(target)
         secrets.save(file, secrets.complete(secrets.load(file, {})))
         assert file.is_symlink()
-        assert set(secrets.GENERATED) < set(secrets.load(target, {}).present())
+        assert set(GENERATED) < set(secrets.load(target, {}).present())
 
     def test_unwritable(self, tmp_path):
         """A folder that does not exist is told in words."""
@@ -81,9 +82,7 @@ class TestSave:
             secrets.save(tmp_path / "no" / "secrets.yaml", secrets.complete(Secrets({})))
 
     @settings(deadline=None)  # the machine may be busy
-    @given(
-        st.dictionaries(st.sampled_from(secrets.NAMES), st.text(st.characters(exclude_categories=["Cs"])), min_size=1)
-    )
+    @given(st.dictionaries(st.sampled_from(NAMES), st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
     def test_any_value(self, values):
         """Whatever the values are, the file says them, and says them again when written over."""
         once = with_values("", values)
@@ -94,7 +93,7 @@ class TestSave:
         ]
 
     @settings(deadline=None)  # the machine may be busy
-    @given(st.dictionaries(st.sampled_from(secrets.NAMES), st.sampled_from([*HARD, KEY]), min_size=1))
+    @given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from([*HARD, KEY]), min_size=1))
     def test_flow_style(self, values):
         """A file in another style than ours is rewritten rather than spoilt."""
         before = {"redis_password": "old1"}

@@ -1,0 +1,35 @@
+"""The section `ssh` of the inventory: how the hosts are reached."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from airfleet import patterns
+from airfleet.sections import LocalPath, Login, Port, Seconds, Section
+
+
+class Ssh(Section):
+    """How the hosts are reached."""
+
+    user: Login | None = Field(
+        default=None, description="user name on the hosts; default: the ssh config's, else your own"
+    )
+    port: Port | None = Field(default=None, description="port of sshd; default: the ssh config's, else 22")
+    identity: LocalPath | None = Field(
+        default=None, description="private key file; default: the ssh config's, then your agent"
+    )
+    config: LocalPath = Field(
+        default=Path("~/.ssh/config"), description="ProxyJump, ProxyCommand, HostName, User … in it are honoured"
+    )
+    known_hosts: LocalPath = Field(
+        default=Path("~/.ssh/known_hosts"),
+        description="host keys that are trusted; an unknown or changed key is refused",
+    )
+    proxy_jump: Annotated[str, Field(pattern=patterns.JUMP)] | None = Field(
+        default=None, description="`user@bastion:port` for all hosts"
+    )
+    connect_timeout_s: Seconds = Field(default=10, description="how long to wait for a host to answer")
+    parallel: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=16, description="hosts that are worked on at the same time"
+    )

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import bootstrap_guards, connections, gates, members, probes, records, rollout, session
+from airfleet import bootstrap_guards, connections, gates, members, probes, records, rollout, session, way_back_files
 from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
@@ -15,6 +15,7 @@ from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
 from airfleet.plan import make_plan
 from airfleet.restarts import Restarts
+from airfleet.way_back import MIGRATED, WayBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,7 +83,7 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
                 f"{changes} changes pending", place=fleet.inventory.environment, remedy="fab bootstrap"
             )
         entry = records.entry("bootstrap")
-        with fleet.locked(), records.recorded(fleet, entry, screen.say):
+        with fleet.locked(), records.recorded(fleet, entry, screen.say), run.back.watched():
             try:
                 run.apply()
             finally:
@@ -128,6 +129,7 @@ class _Run:
         self.restarts = Restarts(fleet, screen, wish.max_wait_s, wish.batch)
         self.target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
         self.others = Others(fleet)
+        self.back = WayBack(fleet, screen.say)
         self.login: Words | None = None
         self.told: list[Words] = []
         self.asked = 0
@@ -163,6 +165,9 @@ class _Run:
                 f"made the secrets {', '.join(fleet.new_secrets)} in {fleet.secrets_path.name} (0600): keep this file"
             )
         self.look()
+        self.back.adopt(self.facts)
+        if self.upgrading:
+            self.back.withdraw("an upgrade has a way back of its own: fab undo-upgrade")
         gated: list[str] = []
 
         def gate(stage: str) -> Callable[[Sequence[str]], None]:
@@ -174,19 +179,37 @@ class _Run:
 
         hooks = rollout.Hooks(
             before={
-                "config": self._lint,
-                "release": self._resolve,
-                "web": self.restarts.web,
-                "workers": self.restarts.workers,
+                "config": rollout.then(self._lint, self._arm),
+                "code": self._arm,
+                "release": rollout.then(self._resolve, self._arm),
+                "database": self._migrate,
+                "web": rollout.then(self._arm, self.restarts.web),
+                "workers": rollout.then(self._arm, self.restarts.workers),
             },
             after={stage: gate(stage) for stage in GATED},
         )
         terms = rollout.Terms(fleet.inventory.ssh.parallel, fleet.failures)
-        account = rollout.converge(fleet.hosts, self.desire, self.facts, _Told(self), hooks, terms)
+        account = rollout.converge(fleet.hosts, self._to_make, self.facts, _Told(self), hooks, terms)
         for stage in GATED:
             if stage not in gated:
                 self._probe(stage, list(fleet.hosts))
+        self.back.confirm()
         self._summary(len(account.done))
+
+    def _to_make(self) -> dict[str, tuple[Stage, ...]]:
+        """Return what is made, stage by stage; the confirmation comes behind the probes of all of them."""
+        wanted = self.desire()
+        return {name: tuple(s for s in stages if s.name != way_back_files.STAGE) for name, stages in wanted.items()}
+
+    def _arm(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Before something is replaced: keep what is there."""
+        concerned = [name for name, made in changes.items() if any(map(way_back_files.replaces, made))]
+        self.back.arm(concerned, self.desire(), self.facts)
+
+    def _migrate(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Before the database is migrated: from then on the old release is no place to go back to."""
+        if any(change.resource.kind == "schema" for made in changes.values() for change in made):
+            self.back.withdraw(MIGRATED)
 
     def _probe(self, stage: str, hosts: Sequence[str]) -> None:
         fleet = self.fleet

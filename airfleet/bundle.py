@@ -55,6 +55,7 @@ main()
 """
 
 BEGINS = "#### "  # a line before the text of each module
+
 LAUNCHER = f"""\
 # managed by airfleet; changes are shown by `fab plan` and undone.
 import sys
@@ -91,6 +92,11 @@ def sources_of(names: Iterable[str]) -> str:
             left += _imported(found[name])
     texts = {"airfleet": "", "airfleet.agent": "", **{f"airfleet.agent.{name}": found[name] for name in sorted(found)}}
     return "".join(f"{BEGINS}{name}\n{text}" for name, text in texts.items())
+
+
+def launcher(module: str) -> str:
+    """Return the text of a program that is installed: it runs `main` of this module of the agent, from its sources."""
+    return LAUNCHER.replace("agent.scheduled", f"agent.{module}")
 
 
 def _imported(text: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from airfleet.layout import layout_of
 from airfleet.plan import differing, make_plan
 from airfleet.release_gate import parsed
 from airfleet.switch import Switch
+from airfleet.way_back import WayBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,7 @@ class Deploy:
         self.facts: Mapping[str, Facts] = {}
         self.plans: list[Plan] = []
         self.before: dict[str, str] = {}
+        self.back = WayBack(fleet, screen.say)
 
     def to_ref(self) -> None:
         """Deploy what a branch, tag or commit is now."""
@@ -136,7 +138,7 @@ class Deploy:
         entry |= {"commit": commit, "subject": resolved["subject"], "before": before}
         entry["members"] = members.unwritten(self.fleet, members.ask(self.fleet))
         entry |= {"accepted": sorted(self.wish.accepted)} if self.wish.accepted else {}
-        with records.recorded(self.fleet, entry, self.screen.say):
+        with records.recorded(self.fleet, entry, self.screen.say), self.back.watched():
             try:
                 self._bring(entry, gated=gated)
             finally:
@@ -148,16 +150,18 @@ class Deploy:
     def _bring(self, entry: Words, *, gated: bool) -> None:
         """Prepare everywhere; then the gate; then switch."""
         restart = self.wish.restart
+        self.back.adopt(self.facts)
         self._converge(lambda: {name: release_stages.prepare(self.target, name) for name in self.fleet.hosts})
         if gated and set(self.before.values()) != {self.target.release}:
             self.found += parsed(self.fleet, self.target, self._current(), self.screen)
             self._refuse()
         refuse_before_switch(self.fleet, self.screen, self.plans)
-        switch = Switch(self.fleet, self.screen, self.wish)
+        switch = Switch(self.fleet, self.screen, self.wish, self.back)
         try:
             switch.to(self.target, restart)
         except FleetError as e:
             raise switch.put_back(e, self.target, self.before, restart, entry, self.on_which) from e
+        self.back.confirm()
 
     def _converge(self, desire: Callable[[], Mapping[str, Sequence[Stage]]]) -> None:
         terms = rollout.Terms(self.fleet.inventory.ssh.parallel, self.fleet.failures)

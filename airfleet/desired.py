@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airfleet import schedule, units, versions
+from airfleet import schedule, units, versions, way_back_files
 from airfleet.airflow_cfg import environment
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
@@ -109,6 +109,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         of("workers", also=units.no_more_instances(target.inventory, host)),
         of("flower"),
         Stage("backup", (schedule.timer(),) if _is_scheduled(target, host) else ()),
+        Stage(way_back_files.STAGE, (way_back_files.confirmed(),)),
     )
 
 

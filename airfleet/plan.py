@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 CONTEXT_LINES = 2
+TOLD = "way_back"  # what is seen of it is a sentence
 NO_NEWLINE = "\\ No newline at end of file"
 SENSITIVE = re.compile(
     r"(?i)^([+\- ]\s*(?:export )?[\w.-]*"
@@ -62,7 +63,8 @@ def describe(change: Change) -> str:
     """Return one line for a change: what is done, to what, and why."""
     resource, seen = change.resource, change.seen.state
     if resource.state is None:
-        return f"- {resource.kind} {resource.key}"
+        told = ", ".join(f"{name}: {value}" for name, value in (seen or {}).items()) if resource.kind == TOLD else ""
+        return f"- {told or f'{resource.kind} {resource.key}'}"
     if seen is None:
         return f"+ {resource.kind} {resource.key}{_new(change)}"
     return f"~ {resource.kind} {resource.key}: {', '.join(_words(change))}"

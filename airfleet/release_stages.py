@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airfleet import way_back_files
 from airfleet.desired import UNKNOWN_COMMIT, Target, stages_of
 from airfleet.errors import GateRefused
 from airfleet.layout import layout_of, release_target, venv_target
@@ -71,7 +72,8 @@ def switch(target: Target, host: str, restart: str) -> tuple[Stage, ...]:
 
 def desired(target: Target, hosts: Mapping[str, object], restart: str) -> dict[str, tuple[Stage, ...]]:
     """Return the stages of a deploy for each host, as they are planned and applied."""
-    return {name: (*prepare(target, name), *switch(target, name, restart)) for name in hosts}
+    confirm = Stage(way_back_files.STAGE, (way_back_files.confirmed(),))
+    return {name: (*prepare(target, name), *switch(target, name, restart), confirm) for name in hosts}
 
 
 def only_from(stages: Sequence[Stage], facts: Facts, current: str, commit: str) -> tuple[Stage, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airfleet.model import Change, Facts, Key, Outcome, Resource, Stage, Words
     from airfleet.remote import Host
 
+    Hook = Callable[[Mapping[str, Sequence[Change]]], None]
+
 T = TypeVar("T")
 Desire = "Callable[[], Mapping[str, Sequence[Stage]]]"
 
@@ -67,6 +69,16 @@ class Hooks:
 
     before: Mapping[str, Callable[[Mapping[str, Sequence[Change]]], None]] = field(default_factory=dict)
     after: Mapping[str, Callable[[Sequence[str]], None]] = field(default_factory=dict)
+
+
+def then(*hooks: Hook) -> Hook:
+    """Return what does one after the other."""
+
+    def before(changes: Mapping[str, Sequence[Change]]) -> None:
+        for hook in hooks:
+            hook(changes)
+
+    return before
 
 
 def on_each(

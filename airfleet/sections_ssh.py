@@ -33,3 +33,8 @@ class Ssh(Section):
     parallel: Annotated[int, Field(ge=1, le=256)] = Field(
         default=16, description="hosts that are worked on at the same time"
     )
+    confirm_s: Annotated[int, Field(ge=0, le=86400)] = Field(
+        default=180,
+        description="after a change a host goes back by itself unless it is confirmed over a new connection within this"
+        " time; 0: never",
+    )

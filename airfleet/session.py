@@ -149,6 +149,10 @@ class Fleet:
         self.everyone[name] = SshHost(name, _address(self.inventory, name), self.ask_password)
         self.hosts = {name: self.everyone[name]}
 
+    def anew(self, name: str) -> Host:
+        """Return a host once more, to be connected to anew; whoever asks for it closes it."""
+        return SshHost(name, _address(self.inventory, name), self.ask_password)
+
     def check_lock(self) -> None:
         """Raise RolloutStopped when the lock has gone with a lost connection: somebody else may be at work by now."""
         if self._lock_lost.is_set():

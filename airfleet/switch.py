@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import probes, release_stages, rollout
+from airfleet.desired import stages_of
 from airfleet.errors import ApplyFailed, FleetError, HostChanged, NotHealthy, RolloutStopped
 from airfleet.failures import Failures
 from airfleet.findings import short
 from airfleet.layout import layout_of
+from airfleet.plan import differing
 from airfleet.restarts import Restarts
 from airfleet.waves import in_waves
+from airfleet.way_back import MIGRATED, WayBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +32,9 @@ BEFORE_WORKERS = (release_stages.MIGRATE, release_stages.SWITCH, release_stages.
 class Switch:
     """Switches the hosts of a fleet to a release; the lock is held."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish, back: WayBack) -> None:
         self.fleet = fleet
+        self.back = back
         self.screen = screen
         self.batch = wish.batch
         self.restarts = Restarts(fleet, screen, wish.max_wait_s)
@@ -54,7 +58,13 @@ class Switch:
         self.restarts.proven.clear()
         workers = [name for name in self.inventory.with_role("worker") if name in self.fleet.hosts]
         run = _Run(self, wanted, facts, [release_stages.WORKERS + name for name in workers])
-        run.converge(list(self.fleet.hosts), BEFORE_WORKERS)
+        if any(of(wanted[name], release_stages.MIGRATE, facts[name]) for name in wanted):
+            self.back.withdraw(MIGRATED)
+        run.converge(list(self.fleet.hosts), BEFORE_WORKERS[:1])
+        changing = [name for name in wanted if of(wanted[name], release_stages.SWITCH, facts[name])]
+        hosts = self.inventory.hosts
+        self.back.arm(changing, {name: stages_of(target, hosts[name]) for name in changing}, facts)
+        run.converge(list(self.fleet.hosts), BEFORE_WORKERS[1:])
         try:
             in_waves(
                 self.fleet,
@@ -107,6 +117,10 @@ class Switch:
                 state=f"on which release: {_spoken(on_which())}",
             )
         entry["result"] = "put back"
+        try:
+            self.back.confirm()
+        except FleetError as e:
+            error.problem += f"\n  and behind that, {e.place}: {e.problem}"
         return RolloutStopped(
             error.problem,
             place=error.place,
@@ -213,6 +227,11 @@ class _Told:
         self._switch.begin(name)
         if any(changes.values()):
             self._switch.screen.stage(name, changes)
+
+
+def of(stages: Sequence[Stage], name: str, facts: Facts) -> tuple[Change, ...]:
+    """Return what would change in one stage."""
+    return differing([r for stage in stages if stage.name == name for r in stage.resources], facts)
 
 
 def _spoken(on_which: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ KINDS = {
     "release": "code",
     "schema": "database",
     "admin": "database",
+    "way_back": "way_back",
 }
 CALLS = {
     "lock": "lock",
@@ -91,6 +92,9 @@ CALLS = {
     "maintenance_marks": "maintenance",
     "maintenance_forget": "maintenance",
     "active_units": "services",
+    "way_back_arm": "way_back",
+    "way_back_beat": "way_back",
+    "way_back_disarm": "way_back",
     "backup_list": "backup_folder",
     "backup_note": "backup_folder",
     "backup_remove": "backup_folder",

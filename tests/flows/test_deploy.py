@@ -22,6 +22,7 @@ from tests.flows.conftest import MemoryHost
 OLD, NEW = "a" * 40, "b" * 40
 CURRENT = "/home/airflow/dags/current"
 HOSTS = """
+ssh: {confirm_s: 0}
 database: {host: 10.0.0.9}
 dags: {repository: "ssh://git@10.0.0.9/dags.git", known_hosts: "10.0.0.9 ssh-ed25519 AAAA"}
 hosts:

@@ -27,6 +27,7 @@ KEYS = {
     "webserver_secret_key": "w" * 40,
 }
 INVENTORY = {
+    "ssh": {"confirm_s": 0},
     "airflow": {"version": "2.11.2"},
     "database": {"host": "10.1.0.2"},
     "dags": {"repository": "https://git.internal/dags.git"},
@@ -59,7 +60,7 @@ def given():
 @pytest.fixture
 def hosts(install, diary, given):
     """Two hosts in order on a release, and a third one that is bare; `secrets.yaml` has their keys."""
-    target = Target(given, _secrets(KEYS), {"url": given.airflow.constraints_for("{python}")}, OLD)
+    target = Target(given, secrets_of(KEYS), {"url": given.airflow.constraints_for("{python}")}, OLD)
     made = {}
     for name in given.hosts:
         there = {(r.kind, r.key): r.state for s in stages_of(target, given.hosts[name]) for r in s.resources}
@@ -68,7 +69,7 @@ def hosts(install, diary, given):
     return made
 
 
-def _secrets(values):
+def secrets_of(values):
     return Secrets({name: Secret(value) for name, value in values.items()})
 
 
@@ -122,7 +123,7 @@ def test_where_nobody_has_a_release_the_newest_of_the_branch_is_taken(hosts):
 )
 def test_another_key_than_the_others_have_is_refused(hosts, given, key, title):
     """Exit 8: with two keys no host could read what the other stores."""
-    theirs = _secrets({**KEYS, key: "G" * 43 + "="})
+    theirs = secrets_of({**KEYS, key: "G" * 43 + "="})
     hosts["af2"].text = render_cfg(settings(given, given.hosts["af2"], theirs))
     with pytest.raises(GateRefused) as e:
         bring_up("", Wish("af3", dry_run=True), Quiet())
@@ -135,7 +136,7 @@ def test_the_secret_of_airflow_3_is_such_a_key(hosts, install):
     later = {**INVENTORY, "airflow": {"version": "3.3.2"}}
     install(later, lambda name, address, ask: hosts[name], yaml.safe_dump(keys))
     with session.opened("", doing="test", only="af3") as fleet:
-        target, theirs = Target(fleet.inventory, fleet.secrets, {}), _secrets({**keys, "jwt_secret": "k" * 40})
+        target, theirs = Target(fleet.inventory, fleet.secrets, {}), secrets_of({**keys, "jwt_secret": "k" * 40})
         text = render_cfg(settings(fleet.inventory, fleet.inventory.hosts["af2"], theirs))
         facts = {"af2": Facts({("file", CONFIG): Seen({"sha256": "another"}, {"text": text})})}
         with pytest.raises(GateRefused) as e:
@@ -145,7 +146,7 @@ def test_the_secret_of_airflow_3_is_such_a_key(hosts, install):
 
 def test_another_setting_than_the_others_have_is_none_of_its_business(hosts, given):
     """What is pending on the others is for their own bootstrap."""
-    wanted = settings(given, given.hosts["af2"], _secrets(KEYS))
+    wanted = settings(given, given.hosts["af2"], secrets_of(KEYS))
     wanted["core"]["parallelism"] = "7"
     hosts["af2"].text = render_cfg(wanted)
     assert OLD == release_in(plan_of("af3"))

@@ -36,8 +36,7 @@ def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
         yield f"{UNKNOWN if d.operation.stuck else '~'} {d.operation}" + ("; it holds back:" if held else "")
         if held:
             yield f"  {held}"
-    for name in c.left_behind:
-        yield f"! left behind: {name} is not in the inventory any more, and was not retired: fab retire {name}"
+    yield from _of_hosts(c)
     if d.causes or d.crashed:
         effects = sum(map(len, d.effects.values()))
         yield f"{BAD} {shown(len(d.causes), 'cause')}, {shown(effects, 'effect')}   run: fab doctor"
@@ -50,6 +49,14 @@ def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:
     else:
         well = "well" if not d.held else "well but for what is held back"
         yield f"{GOOD} {well}" + (f"; {len(d.latent)} latent: fab doctor" if d.latent else "")
+
+
+def _of_hosts(c: Checkup) -> Iterator[str]:
+    for name, told in c.way_back.items():
+        for what, how in told.items():
+            yield f"! {name} {what} {how}" if what == "went back" else f"! {name} is {what}: {how}"
+    for name in c.left_behind:
+        yield f"! left behind: {name} is not in the inventory any more, and was not retired: fab retire {name}"
 
 
 def _work(c: Checkup) -> Iterator[str]:
@@ -212,6 +219,7 @@ def as_json(c: Checkup, d: Diagnosis) -> dict[str, Any]:
         **operation_json(d),
         "unknown": list(d.unknown),
         "left_behind": list(c.left_behind),
+        "way_back": {name: dict(told) for name, told in c.way_back.items()},
         "tasks": c.airflow.get("tasks"),
         "queued": c.airflow.get("queued"),
         "jobs": c.airflow.get("jobs"),

@@ -68,6 +68,11 @@ class Checkup:
         told = [host["members"] for host in self.hosts.values() if host.get("members")]
         return tuple(history.left_behind(told, self.inventory.hosts))
 
+    @property
+    def way_back(self) -> Mapping[str, Mapping[str, str]]:
+        """The hosts that went back by themselves, or will unless somebody confirms: what each tells of that."""
+        return {name: host["way_back"] for name, host in self.hosts.items() if host.get("way_back")}
+
     def unit(self, host: str, name: str) -> Mapping[str, Any]:
         """Return what is known of a unit of a host; empty where nothing is."""
         found: Mapping[str, Any] = ((self.hosts.get(host) or {}).get("units") or {}).get(name) or {}

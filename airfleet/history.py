@@ -2,8 +2,8 @@
 
 An entry is a flat dict of plain values, kept as a line of JSON on every host: `id`, `doing`, `who`, `began` (UTC),
 `seconds`, `ref`, `commit`, `subject`, `before`, `service`, `count`, `user`, `role`, `reason`, `backup`, `result` (done,
-refused, stopped, put back), `problem`, `accepted`, `hosts`: {name: what became of it}, `members`: {name: its part of
-the inventory, where that is new}, and `retired`: names.
+refused, stopped, put back; "went back" of a host that did so by itself), `problem`, `accepted`, `hosts`: {name: what
+became of it}, `members`: {name: its part of the inventory, where that is new}, and `retired`: names.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history, members, records, schedule, session, workers
+from airfleet import history, members, records, schedule, session, way_back_files, workers
 from airfleet.errors import ApplyFailed, GateRefused, UsageError
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.inventory_checks import NEEDED_ROLES
@@ -69,13 +69,14 @@ def clear_words(inventory: Inventory, name: str, *, purge: bool) -> Words:
     redis = "redis" in host.roles
     own = [layout.config, layout.environment, layout.webserver_config, layout.modules, layout.dags]
     own += [f"{layout.versions}/airflow-*", layout.venv, layout.deploy_key, layout.git_known_hosts]
-    root = ["/opt/airfleet", *([REDIS_CONF] if redis else [])]
+    root = ["/opt/airfleet", way_back_files.FOLDER, *([REDIS_CONF] if redis else [])]
     if purge:
         root += ["/var/log/airfleet", "/var/lib/airfleet", *([f"{REDIS_DATA}/*"] if redis else [])]
+    own_units = (*schedule.UNITS, *way_back_files.OF_UNITS)
     worker = generation_of(inventory.airflow.version).service("worker")
     return {
-        "units": [*schedule.UNITS, *(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],
-        "unit_files": [*(f"{UNITS}/{file}" for file in (*schedule.UNITS, *files)), *([REDIS_DROP_IN] if redis else [])],
+        "units": [*own_units, *(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],
+        "unit_files": [*(f"{UNITS}/{file}" for file in (*own_units, *files)), *([REDIS_DROP_IN] if redis else [])],
         "own": own,
         "root": root,
         "account": inventory.airflow.account,

@@ -22,6 +22,7 @@ from airfleet.agent import (
     signs,
     stores,
     unitfacts,
+    way_back,
 )
 
 KINDS_OF_MEMORY = {"MemTotal": "total_mb", "MemAvailable": "available_mb", "SwapFree": "swap_free_mb"}
@@ -41,6 +42,7 @@ def vitals(words, tell):
     jobs["maintenance"] = maintenance.now
     jobs["operation"] = lock.now
     jobs["members"] = history.members
+    jobs["way_back"] = lambda _: way_back.look({})
     jobs["backup"] = scheduled.look
     if words["deep"]:
         jobs.update(journal=signs.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import paramiko
 import pytest
 import yaml
+from sshd import Sshd
 
-from airfleet import bootstrap, history, session, way_back_files
+from airfleet import board, bootstrap, history, session, way_back_files
 from airfleet import inventory as inventories
+from airfleet.checkup import Checkup
 from airfleet.desired import Target, stages_of
-from airfleet.errors import ChangesPending, HostUnreachable, RolloutStopped
+from airfleet.doctor.diagnosis import diagnose
+from airfleet.errors import ChangesPending, HostKeyRefused, HostUnreachable, RolloutStopped
 from airfleet.plan import describe
 from airfleet.way_back import WayBack
 from airfleet.way_back_files import FOLDER
@@ -19,6 +23,7 @@ from tests.flows.test_deploy import CURRENT, OLD, DeployHost, Quiet, deploy, fle
 from tests.flows.test_others import INVENTORY, KEYS, plan_of, secrets_of
 
 KEY = ("way_back", FOLDER)
+ROLES = {"roles": ["redis", "scheduler", "webserver", "worker"]}
 LATER = 4_000_000_000.0
 
 
@@ -248,3 +253,34 @@ def test_plan_names_a_host_that_went_back(hosts):
     told = "at 2026-11-29T12:00:00Z, because nobody confirmed the deploy of ann@desk within 180 s"
     hosts["af1"].states[KEY] = {"went back": told}
     assert plan_of("af1")[KEY] is None
+
+
+def test_status_names_who_went_back_and_who_is_unconfirmed():
+    """One line for each, above all findings."""
+    given = inventories.parse(yaml.safe_dump(INVENTORY), Path("inventory.yaml"))
+    told = {"went back": "at 12:00, because nobody confirmed", "unconfirmed": "the deploy of ann@desk since now"}
+    checkup = Checkup(given, {"af1": {"way_back": told}, "af2": {}, "af3": {"way_back": None}}, {}, {})
+    lines = board.lines(checkup, diagnose(checkup, ()))
+    assert "! af1 went back at 12:00, because nobody confirmed" in lines
+    assert "! af1 is unconfirmed: the deploy of ann@desk since now" in lines
+
+
+def test_the_connection_is_a_new_one_and_the_hosts_key_is_verified_again(tmp_path):
+    """Over real SSH: a host that shows another key than before is refused, while the old connection still works."""
+    key = paramiko.ECDSAKey.generate()
+    key.write_private_key_file(str(tmp_path / "key"))
+    with Sshd("ops", key, lambda _: ["cat"]) as sshd:
+        (tmp_path / "known_hosts").write_text(f"{sshd.line}\n")
+        ssh = {"identity": str(tmp_path / "key"), "known_hosts": str(tmp_path / "known_hosts"), "user": "ops"}
+        words = {**INVENTORY, "ssh": {**ssh, "port": sshd.port}, "hosts": {"af1": {**ROLES, "address": "127.0.0.1"}}}
+        given = inventories.parse(yaml.safe_dump(words), Path("inventory.yaml"))
+        fleet = session.Fleet(given, {}, {}, secrets_of(KEYS), Path("secrets.yaml"), "deploy")
+        old, new = fleet.anew("af1"), fleet.anew("af1")
+        old.open()
+        new.open()
+        assert len(sshd.asked) == 2
+        sshd.own = paramiko.ECDSAKey.generate()
+        with pytest.raises(HostKeyRefused):
+            fleet.anew("af1").open()
+        for host in (old, new):
+            host.close()

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills lint bench docs sbom clean
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills chaos lint bench docs sbom clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -q && apt-get install -q -y python3-venv)
@@ -49,6 +49,9 @@ upgrades: services
 
 drills: services
 	AIRFLEET_DRILLS=all AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest --numprocesses=2 --dist=loadscope tests/live/test_drills.py
+
+chaos: services
+	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

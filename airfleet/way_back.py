@@ -181,6 +181,8 @@ class WayBack:
         """Tell every armed host now and then that somebody is at work; one that can't be told goes back in time."""
         while True:
             for name in [name for name in self._until if name in self._fleet.hosts]:
+                if self._over.is_set():
+                    return
                 with suppress(FleetError):
                     answer: Any = self._fleet.hosts[name].call("way_back_beat", {})
                     if name in self._until and not self._over.is_set():

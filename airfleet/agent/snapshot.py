@@ -110,7 +110,7 @@ def systemctl(places, *words, ok=(0,)):
 
 
 def go_back(saved, places, tell):
-    """Put all of a snapshot back and restart what runs on something else; return what could not be done, in words.
+    """Put all of a snapshot back and restart what runs on something else; return what is not so, and what is not up.
 
     It may be done again from wherever it was cut short. Workers are restarted as systemd does it: they finish the tasks
     that they have, however long that takes, and nobody waits for them here.
@@ -130,19 +130,20 @@ def go_back(saved, places, tell):
         except (run.Refused, OSError) as e:
             problems.append(f"{path}: {run.words_of(e)['error']}")
     if not saved["units"]:
-        return problems
+        return problems, []
     systemctl(places, "daemon-reload")
     for name, was in saved["units"].items():
         if was["enabled"] and not now.get(name, was)["enabled"]:
             systemctl(places, "enable", name, ok=(0, 1))
     ran = [name for name, was in saved["units"].items() if was["active"] and not name.endswith(".timer")]
     stale = [name for name in ran if is_stale(name, places) or not now.get(name, {"active": False})["active"]]
-    if stale:
-        tell(f"restart {' '.join(stale)}")
-        systemctl(places, "restart", "--no-block", *stale, ok=(0, 1, 5))
-        up = run.wait_until(lambda: _down(stale, places) == [], BACK_S, 1)
-        problems += [] if up else [f"not up after {BACK_S} s: {', '.join(_down(stale, places))}"]
-    return problems
+    if not stale:
+        return problems, []
+    tell(f"restart {' '.join(stale)}")
+    systemctl(places, "restart", "--no-block", *stale, ok=(0, 1, 5))
+    if run.wait_until(lambda: not _down(stale, places), BACK_S, 1):
+        return problems, []
+    return problems, [f"not up after {BACK_S} s: {', '.join(_down(stale, places))}"]
 
 
 def _down(names, places):

@@ -130,9 +130,9 @@ def main(folder):
 
 
 def _go(folder, armed):
-    problems = snapshot.go_back(armed, armed["places"], print)
+    problems, down = snapshot.go_back(armed, armed["places"], print)
     took = time.time() - armed["clock"]
-    for problem in problems:
+    for problem in (*problems, *down):
         print(problem)
     if problems and took < TRIED_S:
         return 1  # the next call tries again
@@ -146,7 +146,7 @@ def _go(folder, armed):
         "commit": armed["commit"],
         "result": RESULT,
         "hosts": {armed["host"]: "not all is as it was" if problems else "as it was before"},
-        "problem": "; ".join([why, *problems]),
+        "problem": "; ".join([why, *problems, *down]),
     }
     where = armed["places"].get("history", history.PATH)
     history.record({"entry": entry, "path": where}, None)
@@ -155,7 +155,7 @@ def _go(folder, armed):
         _forget(folder, ARMED)
     print(f"went back: {entry['problem']}")
     _stand_down(armed["places"])
-    return 1 if problems else 0
+    return 1 if problems or down else 0
 
 
 def _told(went):

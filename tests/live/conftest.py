@@ -47,6 +47,7 @@ RUN_ON = {
     "test_system_python": (THREE,),
     "test_upgrade": (THREE,),
     "test_users": (THREE,),
+    "test_way_back": (THREE,),
     "test_workers": (THREE,),
 }
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.

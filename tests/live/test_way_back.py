@@ -1,6 +1,6 @@
 """Changes that nobody confirms, on booted machines: each host goes back by itself. Everything here is real.
 
-An ordinary run kills the operator; AIRFLEET_CHAOS=all (`make chaos`) breaks all that a change, or a fault beside it, can.
+An ordinary run kills the operator; AIRFLEET_CHAOS=all (`make chaos`) breaks all that can be broken beside a change.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def changed_by(installation, fault):
     ],
 )
 def test_what_nobody_confirms_is_taken_back(quick, team, fault):
-    """In the time that was promised every host is byte for byte what it was; no success anywhere; the history has it."""
+    """In the promised time every host is byte for byte what it was; no success anywhere; the history has it."""
     striking = fault()
     before = currents(quick)
     commit = team.push(f"with {fault.__name__} behind it") if fault.command == ("deploy",) else before["af1"]

@@ -40,7 +40,7 @@ KINDS = {
     "release": "code",
     "schema": "database",
     "admin": "database",
-    "way_back": "way_back",
+    "way_back": "unconfirmed",
 }
 CALLS = {
     "lock": "lock",

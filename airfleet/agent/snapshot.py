@@ -135,7 +135,7 @@ def go_back(saved, places, tell):
     for name, was in saved["units"].items():
         if was["enabled"] and not now.get(name, was)["enabled"]:
             systemctl(places, "enable", name, ok=(0, 1))
-    ran = [name for name, was in saved["units"].items() if was["active"] and not name.endswith(".timer")]
+    ran = [name for name, was in saved["units"].items() if was["active"]]
     stale = [name for name in ran if is_stale(name, places) or not now.get(name, {"active": False})["active"]]
     if not stale:
         return problems, []

@@ -21,8 +21,8 @@ from airfleet.agent import (
     scheduled,
     signs,
     stores,
+    unconfirmed,
     unitfacts,
-    way_back,
 )
 
 KINDS_OF_MEMORY = {"MemTotal": "total_mb", "MemAvailable": "available_mb", "SwapFree": "swap_free_mb"}
@@ -42,7 +42,7 @@ def vitals(words, tell):
     jobs["maintenance"] = maintenance.now
     jobs["operation"] = lock.now
     jobs["members"] = history.members
-    jobs["way_back"] = lambda _: way_back.look({})
+    jobs["way_back"] = lambda _: unconfirmed.look()
     jobs["backup"] = scheduled.look
     if words["deep"]:
         jobs.update(journal=signs.look, logs=foreign_logs, ports=processes.ports, strays=processes.strays)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import glob
 import json
 import os
 import pwd
 import time
 
-from airfleet.agent import files, history, kept, lock, run, snapshot
+from airfleet.agent import files, history, kept, lock, run, snapshot, unconfirmed
+from airfleet.agent.unconfirmed import ARMED, FOLDER, WENT
 
-FOLDER = "/var/lib/airfleet/way-back"
-ARMED, WENT, GUARD = "armed.json", "went-back.json", "guard"
+GUARD = "guard"
 INSTALLED, UNITS = "/opt/airfleet", "/etc/systemd/system"
 PROGRAM, SOURCES = "way-back.py", "way-back.sources"
 SERVICE, TIMER = "airfleet-way-back.service", "airfleet-way-back.timer"
@@ -35,7 +36,7 @@ def way_back_arm(words, tell):
     _make_folder(os.path.dirname(folder), kept.FOLDER_MODE)
     _make_folder(folder, FOLDER_MODE)
     with _guarded(folder):
-        before = _read(folder, ARMED)
+        before = unconfirmed.read(folder, ARMED)
         if before and before["going"]:
             raise run.Refused(
                 "this host is just going back to what it was, because nobody confirmed what was changed",
@@ -60,7 +61,7 @@ def way_back_beat(words, tell):
     """Put the moment off, as somebody is at work; return {"until": …, None where nothing is armed any more}."""
     folder = words.get("folder", FOLDER)
     with _guarded(folder):
-        armed = _read(folder, ARMED)
+        armed = unconfirmed.read(folder, ARMED)
         if not armed or armed["going"]:
             return {"until": None}
         armed["until"] = _in(armed["confirm_s"])
@@ -75,7 +76,7 @@ def way_back_disarm(words, tell):
     """
     folder = words.get("folder", FOLDER)
     with _guarded(folder):
-        armed, went = _read(folder, ARMED), _read(folder, WENT)
+        armed, went = unconfirmed.read(folder, ARMED), unconfirmed.read(folder, WENT)
         if (armed and not armed["going"]) or not (armed or words["expected"]):
             _forget(folder, ARMED)
             _forget(folder, WENT)
@@ -83,31 +84,13 @@ def way_back_disarm(words, tell):
             return {"confirmed": True, "says": "confirmed"}
     if armed:
         return {"confirmed": False, "says": "it is going back just now, since nobody had confirmed in time"}
-    return {"confirmed": False, "says": _told(went) if went else "nothing was armed there any more"}
-
-
-def look_way_back(folder, ask):
-    """Return what is unconfirmed, or went back, on this host, in words; None where nothing is: that is wanted."""
-    return look({"folder": folder}) or None, {}
-
-
-def look(words):
-    """Return {"unconfirmed": words, "went back": words}, each where it is so."""
-    folder, found = words.get("folder", FOLDER), {}
-    armed, went = _read(folder, ARMED), _read(folder, WENT)
-    if armed:
-        until = _clock(armed["until"]["wall"])
-        when = "is going back" if armed["going"] else f"goes back at {until} UTC unless a run confirms it"
-        found["unconfirmed"] = f"the {armed['doing']} of {armed['who']} since {armed['since']}; {when}"
-    if went:
-        found["went back"] = _told(went)
-    return found
+    return {"confirmed": False, "says": unconfirmed.told(went) if went else "nothing was armed there any more"}
 
 
 def main(folder):
     """Go back if it is time; the timer asks every few seconds. Return the exit status."""
     os.umask(0o022)
-    armed = _read(folder, ARMED)
+    armed = unconfirmed.read(folder, ARMED)
     if not armed:
         _stand_down({})  # whoever confirmed it was cut short before that
         return 0
@@ -120,7 +103,7 @@ def main(folder):
     if lock.lock(asked, None)["held_by"] and late_s < armed["confirm_s"] and not armed["going"]:
         return 0
     with _guarded(folder):
-        armed = _read(folder, ARMED)
+        armed = unconfirmed.read(folder, ARMED)
         if not armed or (_late_s(armed["until"]) < 0 and not armed["going"]):
             return 0
         if not armed["going"]:
@@ -156,10 +139,6 @@ def _go(folder, armed):
     print(f"went back: {entry['problem']}")
     _stand_down(armed["places"])
     return 1 if problems or down else 0
-
-
-def _told(went):
-    return f"at {went['at']}, because {went['why']}"
 
 
 def _install(program, places):
@@ -215,17 +194,11 @@ def _write(folder, armed):
     _put(os.path.join(folder, ARMED), json.dumps(armed), SECRET)
 
 
-def _read(folder, name):
-    try:
-        with open(os.path.join(folder, name), encoding="utf-8") as f:
-            return json.load(f)
-    except FileNotFoundError:
-        return None
-
-
 def _forget(folder, name):
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(folder, name))
+    """Remove it, and what a killed process left of its writing: there are secrets in it."""
+    for path in (os.path.join(folder, name), *glob.glob(os.path.join(folder, f".{name}.*"))):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -260,7 +233,3 @@ def _boot():
 
 def _now():
     return f"{dt.datetime.now(dt.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _clock(seconds):
-    return f"{dt.datetime.fromtimestamp(seconds, dt.timezone.utc):%H:%M:%S}"

@@ -152,6 +152,7 @@ def test_confirmed_all_stays_and_nothing_is_kept(rig):
     assert (rig.folder.stat().st_mode & 0o777, (rig.folder / "armed.json").stat().st_mode & 0o777) == (0o700, 0o600)
     rig.change()
     changed = rig.state()
+    (rig.folder / ".armed.json.airfleet-77").write_text("what a killed process had begun to write")
     assert rig.disarm() == {"confirmed": True, "says": "confirmed"}
     assert (rig.told(), rig.state(), rig.entries()) == (None, changed, [])
     assert [each.name for each in rig.folder.iterdir()] == ["guard"]

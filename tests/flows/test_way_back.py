@@ -248,6 +248,17 @@ def test_bootstrap_arms_who_is_changed_and_says_where_there_is_nothing_to_go_bac
     assert hosts["af2"].armed is None
 
 
+def test_a_migration_in_a_bootstrap_disarms_before_it_begins(hosts, diary):
+    """What was armed for the files goes back to nothing any more; the run itself goes on and ends well."""
+    hosts["af1"].states["schema", "metadata"] = {"revision": "older", "tables": "there"}
+    said = Quiet()
+    bootstrap.bring_up("", bootstrap.Wish(), said)
+    arms, disarms, migrated = of(diary, "way_back_arm"), of(diary, "way_back_disarm"), of(diary, "metadata")
+    assert arms["af2"] < disarms["af2"] < migrated["af1"]
+    assert not of(diary, "new connection")
+    assert any(line.startswith("disarmed: af2: the database is migrated in this run") for line in said.said)
+
+
 def test_plan_names_a_host_that_went_back(hosts):
     """Exit 10 until a run that ends well has seen to it."""
     told = "at 2026-11-29T12:00:00Z, because nobody confirmed the deploy of ann@desk within 180 s"

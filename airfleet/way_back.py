@@ -179,13 +179,17 @@ class WayBack:
 
     def _beat(self, every_s: float) -> None:
         """Tell every armed host now and then that somebody is at work; one that can't be told goes back in time."""
+
+        def work(host: Host) -> None:
+            if self._over.is_set():
+                return
+            with suppress(FleetError):
+                answer: Any = host.call("way_back_beat", {})
+                if host.name in self._until and answer["until"] and not self._over.is_set():
+                    self._until[host.name] = float(answer["until"])
+
         while True:
-            for name in [name for name in self._until if name in self._fleet.hosts]:
-                if self._over.is_set():
-                    return
-                with suppress(FleetError):
-                    answer: Any = self._fleet.hosts[name].call("way_back_beat", {})
-                    if name in self._until and not self._over.is_set():
-                        self._until[name] = float(answer["until"] or self._until[name])
+            armed = {name: host for name, host in dict(self._fleet.hosts).items() if name in self._until}
+            on_each(armed, work, parallel=self._fleet.inventory.ssh.parallel)
             if self._over.wait(every_s):
                 return

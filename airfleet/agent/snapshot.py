@@ -17,6 +17,7 @@ PROPERTIES = "Id,LoadState,ActiveState,UnitFileState"
 UP = ("active", "activating", "reloading")
 RUN = "/run/"
 BACK_S = 60
+DRAINED = "drained"  # the mark of a drain, as `units` has it, whose imports are not wanted here
 
 
 def take(paths, units, places):
@@ -154,8 +155,11 @@ def _down(names, places):
 
 
 def is_stale(name, places):
-    """Tell whether a unit's process has read another file, or gone by another link, than there is now."""
-    stamp = there(os.path.join(places.get("run", RUN), name.replace(".service", ""), "stamp")) or {}
+    """Tell whether a unit's process read another file, or went by another link, than there is now; or was drained."""
+    folder = os.path.join(places.get("run", RUN), name.replace(".service", ""))
+    if os.path.lexists(os.path.join(folder, DRAINED)):
+        return True  # the run that began that will not restart it any more
+    stamp = there(os.path.join(folder, "stamp")) or {}
     text = base64.b64decode(stamp.get("content", "")).decode(errors="replace")
     lines = [line.split("  ", 1) for line in text.splitlines() if "  " in line]
     return any(value != _read_now(path) for value, path in lines)

@@ -18,9 +18,10 @@ import time
 import pytest
 
 from airfleet import way_back_files
-from airfleet.agent import run
+from airfleet.agent import run, units
 
 SCHEDULER, WORKER, EXTRA = "airflow-scheduler.service", "airflow-worker@1.service", "airflow-worker@2.service"
+DRAINED = "airflow-worker@3.service"
 KEY = "way_back"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another account")
 
@@ -270,16 +271,19 @@ def test_what_an_earlier_run_left_unconfirmed_is_what_counts(rig):
 
 def test_what_runs_on_something_else_is_restarted_and_what_is_new_is_stopped(rig):
     """A process that read the old files all the while is left alone; a worker ends its tasks, so nobody waits."""
-    rig.shown.write_text("\n".join([unit(SCHEDULER, "enabled", "active"), unit(WORKER, "enabled", "active")]))
+    rig.shown.write_text("\n".join(unit(name, "enabled", "active") for name in (SCHEDULER, WORKER, DRAINED)))
+    old = hashlib.sha256(rig.config.read_bytes()).hexdigest()
     stamps = {
         SCHEDULER: hashlib.sha256(b"new").hexdigest(),
-        WORKER: hashlib.sha256(rig.config.read_bytes()).hexdigest(),
+        WORKER: old,
+        DRAINED: old,
     }
-    rig.arm(confirm_s=0, units=[SCHEDULER, WORKER, "airflow-worker@*.service"])
+    rig.arm(confirm_s=0, units=[SCHEDULER, WORKER, DRAINED, "airflow-worker@*.service"])
     for name, digest in stamps.items():
         stamp = rig.root / "run" / name.removesuffix(".service") / "stamp"
         stamp.parent.mkdir()
         stamp.write_text(f"{digest}  {rig.config}\n")
+    (rig.root / "run" / "airflow-worker@3" / units.MARK).touch()
     rig.edit(lambda armed: armed["units"].update({EXTRA: {"enabled": False, "active": False}}))
     rig.shown.write_text(f"{rig.shown.read_text()}\n{unit(EXTRA, 'enabled', 'active')}")
     rig.change()
@@ -290,6 +294,6 @@ def test_what_runs_on_something_else_is_restarted_and_what_is_new_is_stopped(rig
         f"disable {EXTRA}",
         f"stop --no-block {EXTRA}",
         "daemon-reload",
-        f"restart --no-block {SCHEDULER}",
+        f"restart --no-block {SCHEDULER} {DRAINED}",
         f"stop --no-block {way_back_files.TIMER}",
     ]

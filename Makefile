@@ -6,7 +6,8 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills chaos lint bench docs sbom clean
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills chaos lint bench docs sbom \
+  release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@python3 -c 'import ensurepip' 2>/dev/null || (apt-get update -q && apt-get install -q -y python3-venv)
@@ -61,7 +62,23 @@ bench: packages
 
 # What airfleet itself is made of: a CycloneDX list of all that uv.lock pins.
 sbom: setup
-	@$(UV) export --quiet --frozen --all-extras --no-dev --format cyclonedx1.5
+	@$(PY) -m supply sbom
+
+# dist/: the archive of a tag, its SBOM, their checksums; whoever makes them again gets the same bytes.
+release: setup
+	@$(PY) -m supply release $(TAG)
+
+# What is publicly known against the libraries that uv.lock pins: a report, it fails nothing.
+audit: setup
+	@$(PY) -m supply audit
+
+# Before each commit: no secret in it, ruff, format. `secrets` looks at all files; `baseline` accepts what it finds.
+hooks: setup
+	.venv/bin/pre-commit install
+secrets: setup
+	@$(PY) -m supply secrets
+baseline: setup
+	@$(PY) -m supply baseline
 
 docs: setup
 	@$(FAB) inventory.reference > docs/inventory.md

@@ -19,9 +19,8 @@ FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 LONGEST = 300
 IMPURE = {"os", "time", "subprocess", "socket", "threading", "random", "fabric", "paramiko", "invoke"}
 READERS = {"secrets", "secrets_file"}  # read and write one file of the operator's, with its mode: that takes os
-SOURCES = [path for folder in ("airfleet", "tasks", "sandbox") for path in sorted((ROOT / folder).rglob("*.py"))] + [
-    ROOT / "fabfile.py"
-]
+FOLDERS = ("airfleet", "tasks", "sandbox", "supply")
+SOURCES = [*(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))), ROOT / "fabfile.py"]
 
 
 def floor_of(path):
@@ -58,7 +57,7 @@ def test_a_file_imports_only_from_its_floor_or_below(path):
     """No floor reaches up."""
     reached_up = [name for name in imports_of(path) if (to := ours(name)) and FLOOR_OF[to] > floor_of(path)]
     assert reached_up == []
-    assert [name for name in imports_of(path) if name.split(".")[0] in ("tasks", "sandbox", "fabfile")] == []
+    assert [name for name in imports_of(path) if name.split(".")[0] in ("tasks", "sandbox", "supply", "fabfile")] == []
 
 
 @pytest.mark.parametrize("name", sorted((FLOORS[0] | FLOORS[1]) - READERS))
@@ -109,7 +108,7 @@ def test_a_task_module_imports_no_other():
 def test_nobody_imports_what_is_private():
     """A name that begins with an underscore stays in its module."""
     for path in SOURCES:
-        found = [name for name in imports_of(path) if name.split(".")[0] in ("airfleet", "tasks", "sandbox")]
+        found = [name for name in imports_of(path) if name.split(".")[0] in FOLDERS]
         assert [name for name in found if name.split(".")[-1].startswith("_") and not name.endswith("__")] == [], path
 
 

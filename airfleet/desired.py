@@ -163,12 +163,9 @@ def _python(target: Target) -> Sequence[Resource]:
         "account": account,
         "python": python,
         "uv": f"{uv}/bin/uv",
-        "requirements": [
-            f"apache-airflow[{','.join(airflow.extras)}]=={airflow.version}",
-            *airflow.requirements,
-            *target.requirements.splitlines(),
-        ],
+        "requirements": [*airflow.packages, *target.requirements.splitlines()],
         "constraints": target.constraints,
+        "digests": versions.all_have_digests(target.constraints),
         "cache": airflow.uv_cache,
         "refuse": [
             [broken["package"], broken["at_least"], broken["below"] or NO_END, broken["reason"]]

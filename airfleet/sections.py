@@ -92,6 +92,11 @@ class Airflow(Section):
         return None if self.python == "system" else self.python.rpartition(".")[0]
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """What is asked of the package registry, as lines of a requirements.txt."""
+        return (f"apache-airflow[{','.join(self.extras)}]=={self.version}", *self.requirements)
+
+    @property
     def constraints_are_remote(self) -> bool:
         """Whether the constraints are a URL, not a file on the operator's computer."""
         return "://" in self.constraints

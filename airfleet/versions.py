@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 # As its package declares (>=3.10), without 3.13 and 3.14: its `!=3.13` lets 3.13.1 through.
 PYTHONS = {"2.11.2": ("3.10", "3.11", "3.12"), "3.3.2": ("3.10", "3.11", "3.12", "3.13", "3.14")}
 CELERY_PROVIDER = "apache-airflow-providers-celery"
-PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;,#]+)\s*(?:[;#].*)?")
+PINNED = re.compile(
+    r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;,#\\]+)\s*(?:[;#\\].*|--hash.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ def read_constraints(text: str) -> dict[str, str]:
         if pinned := PINNED.fullmatch(line):
             found[normalized(pinned[1])] = pinned[2]
     return found
+
+
+def without_digest(text: str) -> list[str]:
+    """Return the names of the packages in a constraints file whose files have no digest there; all of a plain one."""
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if "--hash=" not in line]
+    return [normalized(pinned[1]) for line in lines if (pinned := PINNED.fullmatch(line))]
+
+
+def all_have_digests(constraints: Mapping[str, object]) -> bool:
+    """Return whether every package of these constraints (as `gates.constraints_of` gives them) has its digests."""
+    texts = constraints.get("texts") or {"": constraints.get("text", "")}
+    return isinstance(texts, dict) and all("--hash=" in text and not without_digest(text) for text in texts.values())
 
 
 def normalized(name: str) -> str:

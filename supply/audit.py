@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from airfleet.digests import uv
 from supply.bill import EXPORT
-from supply.programs import run, uv
+from supply.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path

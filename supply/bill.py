@@ -6,7 +6,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-from supply.programs import run, uv
+from airfleet.digests import uv
+from supply.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path

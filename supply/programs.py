@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airfleet.errors import ApplyFailed, UsageError
+from airfleet.errors import ApplyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 TAIL_LINES = 10
 # What a release is made of must not depend on whose computer makes it.
@@ -37,12 +35,3 @@ def run_bytes(argv: Sequence[str], *, cwd: Path) -> bytes:
 def git(*words: str, cwd: Path) -> str:
     """Return what git printed, free of this computer's own settings."""
     return run([*GIT, *words], cwd=cwd).strip()
-
-
-def uv() -> str:
-    """Return the path of uv: that of the virtual environment, else the computer's."""
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found is None:
-        raise UsageError("there is no uv here", place="this computer", remedy="make setup")
-    return found

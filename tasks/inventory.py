@@ -34,6 +34,39 @@ def check(c, env="", json=False):
         print(f"  {warning}")
 
 
+@command(
+    help={
+        "env": ENV_HELP,
+        "write": "write the file beside the inventory, and say what to set in it",
+        "python": "for this Python, such as 3.11 (default: that of airflow.python)",
+        "requirements": "take in the packages of this file too: that of your DAG repository (dags.requirements)",
+    }
+)
+def constraints(c, env="", write=False, python="", requirements=""):
+    """
+    Print the constraints with a digest of every file: what the inventory asks for, resolved here by uv.
+
+    The versions are those of airflow.constraints, the digests those of the package registry that this computer uses. A
+    host with such a file installs nothing whose digest is not in it (uv's --require-hashes). No host is contacted.
+    """
+    from airfleet import digests, session, versions
+    from airfleet import inventory as inventories
+
+    path = inventories.path_of(environment(env), session.inventories_root())
+    airflow = inventories.load(path).airflow
+    minor = digests.python_of(airflow, python)
+    text = digests.resolved(airflow, minor, digests.lines_of(requirements) if requirements else ())
+    if not write:
+        print(text, end="")
+        return
+    place = digests.place_of(airflow, minor, path.parent)
+    digests.write(place, text)
+    print(f"written: {place}: {len(versions.read_constraints(text))} packages with their digests")
+    if without := versions.without_digest(text):
+        print(f"  the registry has no digest for {', '.join(without)}: the others are checked, none is required")
+    print(f"  in {path.name}: airflow: {{constraints: {digests.NAME}}}; then: fab plan")
+
+
 @command(help={})
 def schema(c):
     """

@@ -16,6 +16,18 @@ INSTALL_S = 1800
 FAILURES = (
     # Signs in what uv printed, kind, what it means, what to do. The first that fits counts.
     (
+        r"Hash mismatch",
+        "packages",
+        "a package is not the one whose digest the constraints have",
+        "read the lines above: find out who changed it; if it is meant: fab inventory.constraints --write",
+    ),
+    (
+        r"`--require-hashes` mode|no trusted hash was provided",
+        "packages",
+        "the constraints have digests, and a requirement has none there, or no version",
+        "write it as NAME==VERSION, and have fab inventory.constraints --write take it in",
+    ),
+    (
         r"No space left on device|os error 28",
         "room",
         "there is no room for the packages",
@@ -62,8 +74,11 @@ class Uv:
         """Make the empty environment."""
         self._run(["venv", "--quiet", "--no-project", "--python", python, self.path])
 
-    def install(self, requirements, constraints, minor):
-        """Install and compile the requirements; `constraints` is {"text"}, {"texts": {minor: …}}, {"url"} or None."""
+    def install(self, requirements, constraints, minor, digests=False):
+        """Install and compile the requirements; `constraints` is {"text"}, {"texts": {minor: …}}, {"url"} or None.
+
+        With `digests` nothing is installed whose digest is not in them.
+        """
         owned.write(f"{self.work}/requirements.txt", "\n".join(requirements) + "\n", self.account)
         argv = ["pip", "install", "--compile-bytecode", "-r", f"{self.work}/requirements.txt"]
         url = ""
@@ -71,9 +86,7 @@ class Uv:
             url = constraints["url"].replace("{python}", minor)
             argv += ["-c", url]
         elif constraints:
-            text = constraints["text"] if "text" in constraints else _of_minor(constraints["texts"], minor)
-            owned.write(f"{self.work}/constraints.txt", text, self.account)
-            argv += ["-c", f"{self.work}/constraints.txt"]
+            argv += self._under(constraints, minor, digests)
         try:
             self._run([*argv, "--python", f"{self.path}/bin/python"])
         except run.Refused as e:
@@ -81,14 +94,18 @@ class Uv:
                 raise _constraints(e, url) from e
             raise
 
-    def put_back(self, extra, missing):
-        """Remove the extra packages and install the missing ones; both are lists of "name-version"."""
+    def put_back(self, extra, missing, constraints, minor):
+        """Remove the extra packages and install the missing ones; both are lists of "name-version".
+
+        `constraints` are those that have the digests of all packages, or None.
+        """
         python = ["--python", f"{self.path}/bin/python"]
         if extra:
             self._run(["pip", "uninstall", "--quiet", *python, *[name.rsplit("-", 1)[0] for name in extra]])
         if missing:
             exact = ["==".join(name.rsplit("-", 1)) for name in missing]
-            self._run(["pip", "install", "--no-deps", "--compile-bytecode", *python, *exact])
+            under = self._under(constraints, minor, digests=True) if constraints else []
+            self._run(["pip", "install", "--no-deps", "--compile-bytecode", *python, *under, *exact])
 
     def check(self):
         """Refuse an environment whose packages contradict each other."""
@@ -103,6 +120,11 @@ class Uv:
                 remedy="change airflow.requirements or airflow.constraints",
                 tail=e.tail,
             ) from e
+
+    def _under(self, constraints, minor, digests):
+        text = constraints["text"] if "text" in constraints else _of_minor(constraints["texts"], minor)
+        owned.write(f"{self.work}/constraints.txt", text, self.account)
+        return ["-c", f"{self.work}/constraints.txt", *(["--require-hashes"] if digests else [])]
 
     def _run(self, words):
         try:

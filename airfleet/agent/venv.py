@@ -76,7 +76,7 @@ def make_venv(path, seen, want, means, tell):
     owned.make_folder(work, account)
     try:
         programs = uv.Uv(means["uv"], account, path, work, means.get("cache"), tell)
-        if seen and seen["digest"] == want["digest"] and inside.there(path) and _put_back(path, programs, tell):
+        if seen and seen["digest"] == want["digest"] and inside.there(path) and _put_back(path, programs, means, tell):
             return {"how": "put back"}
         return _make(path, programs, want, means)
     finally:
@@ -88,7 +88,8 @@ def _make(path, programs, want, means):
     owned.remove(path, account)
     try:
         programs.make(means["python"])
-        programs.install(means["requirements"], means.get("constraints"), inside.minor_of(path))
+        minor, digests = inside.minor_of(path), means.get("digests", False)
+        programs.install(means["requirements"], means.get("constraints"), minor, digests)
         programs.check()
         packages = _packages(path)
         _guard(packages, means.get("refuse", []))
@@ -99,13 +100,14 @@ def _make(path, programs, want, means):
     return {"how": "made", "packages": len(packages)}
 
 
-def _put_back(path, programs, tell):
+def _put_back(path, programs, means, tell):
     """Bring the packages back to what the mark says, in place: services run from here. Return whether that was done."""
     mark = owned.read_mark(f"{path}/{MARK}")
     try:
         now, installed = _packages(path), set(mark["packages"])
         owned.take_back(path, programs.account)
-        programs.put_back(sorted(now - installed), sorted(installed - now))
+        constraints = means["constraints"] if means.get("digests") else None
+        programs.put_back(sorted(now - installed), sorted(installed - now), constraints, inside.minor_of(path))
         return _packages(path) == installed
     except (OSError, run.Refused) as e:
         tell(f"cannot be put back ({e}): making it anew")

@@ -6,11 +6,11 @@ import os
 import shutil
 import sys
 import threading
-import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from wheels import wheel
 
 from airfleet.agent import run, uv
 
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
 UV = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed here")
-
-
-def wheel(folder: Path, name: str, version: str, requires: str = "") -> None:
-    """Write a wheel with one module."""
-    info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (
-        f"Requires-Dist: {requires}\n" if requires else ""
-    )
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as z:
-        z.writestr(f"{name}.py", f"version = {version!r}\n")
-        z.writestr(f"{info}/METADATA", metadata)
-        z.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        z.writestr(f"{info}/RECORD", "")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades drills chaos lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -47,6 +47,10 @@ fleets: services
 
 upgrades: services
 	AIRFLEET_UPGRADES=all $(PY) -m pytest tests/live/test_upgrade.py
+
+# What stands for Google, the long forms: Cloud Build's steps, TLS to the database, scheduled backups into a bucket.
+google: services
+	AIRFLEET_GOOGLE=all $(PY) -m pytest tests/live/test_bucket.py tests/live/test_cloud_sql.py tests/live/test_cloudbuild.py
 
 drills: services
 	AIRFLEET_DRILLS=all AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest --numprocesses=2 --dist=loadscope tests/live/test_drills.py

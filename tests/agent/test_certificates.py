@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from agent_services import POSTGRES, postgres
-from authority_rig import OVER, authority
-from authority_rig import server as certificate
 from backup_rig import PASSWORD, Rig
 
 from airfleet import airflow_cfg, inventory, layout
 from airfleet.agent import effective, inside, stores
 from airfleet.secrets import Secret, Secrets
+from tests.authority_rig import OVER, authority
+from tests.authority_rig import server as certificate
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ from sandbox.fleet import down, up
 from sandbox.machine import boot, destroy, leader, run_in
 from sandbox.site import REPOSITORY, Machine, Site
 from tests.live.team import Team
+from tests.live.watch import Watch
 from tests.live.web import Api
 
 FAB = Path(sys.executable).with_name("fab")
@@ -36,6 +36,8 @@ RUN_ON = {
     "test_backup": (TWO,),
     "test_bucket": (THREE,),
     "test_bootstrap": (TWO,),
+    "test_cloud_sql": (THREE,),
+    "test_cloudbuild": (THREE,),
     "test_deploy": (TWO,),
     "test_drills": (TWO,),
     "test_eyes": (THREE,),
@@ -53,7 +55,6 @@ RUN_ON = {
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
-WATCH_S = 0.1
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that started the tests in the background has them, and what they start, ignore Ctrl-C; no terminal does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,6 +67,15 @@ def pytest_generate_tests(metafunc):
         chosen = (TWO, THREE) if both else RUN_ON.get(metafunc.module.__name__.rpartition(".")[2], (TWO, THREE))
         versions = {"": chosen, "all": (TWO, THREE)}.get(ASKED, (ASKED,))
         metafunc.parametrize("airflow", versions, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Run test_api_server last: it measures an outage, which what another process installs meanwhile would lengthen.
+
+    Tests stay with their installation: pytest itself puts those of one Airflow together after this.
+    """
+    items.sort(key=lambda item: item.path.stem == "test_api_server")
 
 
 @pytest.fixture(scope="session")
@@ -153,42 +163,6 @@ class Installation:
 
     def secret_values(self) -> dict[str, str]:
         return yaml.safe_load(self.secrets.read_text())
-
-
-class Watch:
-    """Looks, all the while, whether a secret stands in any process's command line or environment.
-
-    The machines are containers: every process of theirs is seen from here.
-    """
-
-    def __init__(self, values) -> None:
-        self.values = values
-        self.found: set[str] = set()
-        self.samples = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self):
-        while not self._stop.wait(WATCH_S):
-            words = {name: value.encode() for name, value in self.values().items()}
-            self.samples += 1
-            for process in Path("/proc").glob("[0-9]*"):
-                for what in ("cmdline", "environ"):
-                    try:
-                        text = (process / what).read_bytes()
-                    except OSError:
-                        continue
-                    for name, value in words.items():
-                        if value in text:
-                            self.found.add(f"{name} in {what} of {text[:80]!r}")
 
 
 def wait_for(condition, what, timeout_s=90.0):

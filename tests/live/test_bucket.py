@@ -1,11 +1,15 @@
 """Task logs in Cloud Storage, by the emulator on svc: they land there and are read back; what goes wrong is named.
 
-Afterwards the installation is put back: its logs stay on the hosts, as the other modules expect.
+AIRFLEET_GOOGLE=all (`make google`) waits longer: for the end of a run's local copies, and for scheduled backups into
+the bucket by a real timer. Afterwards the installation is put back: its logs stay on the hosts, as the others expect.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import urllib.parse
 
 import pytest
 
@@ -15,6 +19,10 @@ from tests.live.drill import look, named
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 
+gated = pytest.mark.skipif(os.environ.get("AIRFLEET_GOOGLE") != "all", reason="only `make google` waits so long")
+PLACE = f"gs://{storage.BUCKET}/backups"
+RECORD = "/var/lib/airfleet/backup.json"
+TIMER = "airfleet-backup.timer"
 LOGS = "/home/airflow/airflow/logs"
 DENY = "/run/storage-denied"
 STAMP = "/run/airfleet-stamp"
@@ -111,3 +119,80 @@ def test_an_emulator_that_is_away_and_a_bucket_that_is_not_there(first, bucket):
         assert "absent-bucket" not in installation.on("af1", "cat", "/home/airflow/airflow/airflow.cfg")
     finally:
         installation.inventory.write_text(kept)
+
+
+@gated
+def test_no_local_copy_is_left_of_a_run(first, bucket):
+    """Of this very run: six logs in the bucket, and no file of it on a host."""
+    installation, (_, objects) = first.installation, bucket
+    run = first.api.trigger("hello")
+    wait_for(lambda: first.api.ask(f"/dags/hello/dagRuns/{run}")["state"] == "success", "the run's success", 180)
+
+    def uploaded():
+        return [path for path in map(urllib.parse.unquote, objects()) if run in path]
+
+    def left():
+        argv = ["find", LOGS, "-type", "f", "-path", f"*run_id={run}*", "-not", "-size", "0"]
+        return [f"{name}:{line}" for name in ("af1", "af2") for line in installation.on(name, *argv).splitlines()]
+
+    wait_for(lambda: len(uploaded()) >= 6, "the logs of six tasks in the bucket", 180)
+    wait_for(lambda: not left(), "the end of this run's local copies", 180)
+
+
+def last_backup(installation):
+    """Return what the host remembers of its last scheduled backup; {} before the first."""
+    return json.loads(installation.on("af1", "cat", RECORD, check=False) or "{}")
+
+
+@pytest.fixture
+def every_minute(first, bucket):
+    """A backup each minute, by a timer of the host's own, into the bucket."""
+    installation = first.installation
+    kept = installation.inventory.read_text()
+    installation.on("af1", "rm", "-f", RECORD)
+    installation.edit(lambda value: value.update(backup={"place": PLACE, "schedule": "*-*-* *:*:00", "keep": 2}))
+    try:
+        patiently(installation, "bootstrap")
+        yield
+    finally:
+        installation.inventory.write_text(kept)
+        patiently(installation, "bootstrap")
+    assert installation.on("af1", "systemctl", "is-active", TIMER, check=False).strip() != "active"
+
+
+def patiently(installation, *words):
+    """Run a command between two backups: each holds the lock, and is over in a moment."""
+
+    def tried():
+        done = installation.fab(*words, rc=None)
+        assert done.returncode in {0, 6}, f"rc {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.returncode == 0
+
+    wait_for(tried, f"fab {' '.join(words)} between two backups", 600)
+
+
+@gated
+def test_a_timer_of_the_hosts_own_makes_backups_into_the_bucket(first, bucket, every_minute):
+    """One after the other, with nobody at work; listed, restored on trial, no more than are kept; the doctor agrees."""
+    installation, (_, objects) = first.installation, bucket
+    made = []
+
+    def another():
+        last = last_backup(installation)
+        assert last.get("ok", True), last
+        if last and last["name"] not in made:
+            made.append(last["name"])
+        return len(made) > 2
+
+    wait_for(another, "three backups by the timer", 420)
+    assert last_backup(installation)["place"] == PLACE
+    listed = [each["name"] for each in json.loads(installation.fab("backup.list", "--json").stdout)]
+    assert made[-1] in listed
+    dumps = [path for path in map(urllib.parse.unquote, objects()) if path.endswith(".dump")]
+    assert [path for path in dumps if made[0] in path] == []
+    assert len(listed) <= 3  # two are kept; a third is there while the next one is made
+    installation.fab("backup.verify", "latest", "--lock-wait", "300")
+    assert re.search(r"restored on trial \d+ s ago", installation.fab("backup.list").stdout)
+    assert installation.on("af1", "systemctl", "is-active", TIMER).strip() == "active"
+    assert "backup-missed" not in named(look(installation))
+    assert f"{made[-1]} in {PLACE}" in installation.on("af1", "journalctl", "-u", "airfleet-backup", "-o", "cat")

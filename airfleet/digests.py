@@ -28,6 +28,19 @@ HEAD = """\
 """
 
 
+def wanted(airflow: Airflow, to: str, source: str) -> Airflow:
+    """Return the section as it is meant: another version (before an upgrade), versions from another place."""
+    found = airflow.model_copy(update={"version": to or airflow.version})
+    if source:
+        place = source if "://" in source else str(Path(source).expanduser().absolute())
+        found = found.model_copy(update={"constraints": place})
+    if found.version not in versions.PYTHONS:
+        raise UsageError(
+            f"Airflow {found.version} is unknown here", place="--to", remedy=f"one of {', '.join(versions.PYTHONS)}"
+        )
+    return found
+
+
 def python_of(airflow: Airflow, asked: str) -> str:
     """Return for which Python (such as 3.11): the inventory's, or the one that is asked for."""
     known = versions.PYTHONS[airflow.version]
@@ -63,6 +76,9 @@ def resolved(airflow: Airflow, python: str, more: Sequence[str] = ()) -> str:
     when it finds no such set, or can't reach the registry.
     """
     source = airflow.constraints_for(python)
+    if not airflow.constraints_are_remote and not Path(source).is_file():
+        remedy = "--source with an address, such as that of Airflow's own constraints, or with another file"
+        raise UsageError(f"there is no {source}", place="airflow.constraints", remedy=remedy, state=NO_FILE)
     argv = [uv(), "pip", "compile", *WORDS, "--python-version", python, "--constraints", source, "-"]
     env = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     wanted = "\n".join((*airflow.packages, *more)) + "\n"

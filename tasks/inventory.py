@@ -39,10 +39,12 @@ def check(c, env="", json=False):
         "env": ENV_HELP,
         "write": "write the file beside the inventory, and say what to set in it",
         "python": "for this Python, such as 3.11 (default: that of airflow.python)",
+        "source": "take the versions from this address or file (default: airflow.constraints)",
+        "to": "for this version of Airflow, before an upgrade to it (default: airflow.version)",
         "requirements": "take in the packages of this file too: that of your DAG repository (dags.requirements)",
     }
 )
-def constraints(c, env="", write=False, python="", requirements=""):
+def constraints(c, env="", write=False, python="", source="", to="", requirements=""):
     """
     Print the constraints with a digest of every file: what the inventory asks for, resolved here by uv.
 
@@ -53,7 +55,7 @@ def constraints(c, env="", write=False, python="", requirements=""):
     from airfleet import inventory as inventories
 
     path = inventories.path_of(environment(env), session.inventories_root())
-    airflow = inventories.load(path).airflow
+    airflow = digests.wanted(inventories.load(path).airflow, to, source)
     minor = digests.python_of(airflow, python)
     text = digests.resolved(airflow, minor, digests.lines_of(requirements) if requirements else ())
     if not write:

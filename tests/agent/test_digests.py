@@ -103,6 +103,22 @@ def test_what_can_not_be_resolved_is_told_in_uvs_words(ops):
     with pytest.raises(UsageError, match="does not run on 3"):
         digests.python_of(Airflow(python="system"), "3.9")
     assert digests.python_of(Airflow(python="system"), "3.12") == "3.12"
+    (ops / "plain.txt").unlink()
+    with pytest.raises(UsageError, match=r"there is no .*plain\.txt"):
+        digests.resolved(airflow_of(ops), MINOR)
+
+
+def test_before_an_upgrade_the_versions_come_from_elsewhere(ops):
+    """`--to` and `--source`: the file is named by that version, and the inventory stays as it is."""
+    before = (ops / "inventory.yaml").read_text()
+    (ops / "new.txt").write_text("beta==2.0\n")
+    meant = digests.wanted(airflow_of(ops), "2.11.2", str(ops / "new.txt"))
+    assert (meant.packages[0].rpartition("==")[2], Path(meant.constraints)) == ("2.11.2", ops / "new.txt")
+    assert digests.place_of(meant, "3.11", ops).name == "constraints-2.11.2-py3.11.txt"
+    shown = fab("inventory.constraints", "--source", str(ops / "new.txt")).stdout
+    assert versions.read_constraints(shown)["beta"] == "2.0"
+    assert "one of 2.11.2, 3.3.2" in fab("inventory.constraints", "--to", "9.9", rc=2).stderr
+    assert (ops / "inventory.yaml").read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ __all__ = [
     "Database",
     "Flower",
     "Host",
+    "HostName",
     "Inventory",
     "Logging",
     "Notify",
@@ -54,11 +55,13 @@ __all__ = [
     "Ssh",
     "example_hosts",
     "examples",
+    "is_example",
     "load",
     "parse",
     "path_of",
     "refuse_examples",
     "summary",
+    "text_of",
 ]
 
 Role = Literal["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
@@ -153,14 +156,18 @@ class Inventory(Section):
 
 def load(path: Path) -> Inventory:
     """Return the inventory in this file; a UsageError tells everything that is wrong with it."""
+    return parse(text_of(path), path)
+
+
+def text_of(path: Path) -> str:
+    """Return what stands in the file."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = bytes(e.object[: e.start]).count(b"\n") + 1
         raise places.BadFile([places.Complaint(path.name, line, (), "not UTF-8 text")]) from e
     except OSError as e:
         raise UsageError(f"can't be read: {e.strerror}", place=path.name, state="nothing was contacted") from e
-    return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Inventory:
@@ -204,16 +211,16 @@ def path_of(env: str, root: Path) -> Path:
 
 def example_hosts(inventory: Inventory) -> tuple[str, ...]:
     """Return the names of the hosts whose address is only an example (RFC 5737, 3849, 2606)."""
-    return tuple(name for name, host in inventory.hosts.items() if _is_example(host.address))
+    return tuple(name for name, host in inventory.hosts.items() if is_example(host.address))
 
 
 def examples(inventory: Inventory) -> dict[str, str]:
     """Return each place that a command would go to and that still is an example, with its address."""
     places_to_go = {f"hosts.{name}.address": inventory.hosts[name].address for name in example_hosts(inventory)}
-    if _is_example(inventory.database.host):
+    if is_example(inventory.database.host):
         places_to_go["database.host"] = inventory.database.host
     repository = re.search(r"(?:://|^)(?:[^@/]*@)?([^:/]+)", inventory.dags.repository)
-    if repository and _is_example(repository[1]):
+    if repository and is_example(repository[1]):
         places_to_go["dags.repository"] = inventory.dags.repository
     return places_to_go
 
@@ -245,7 +252,8 @@ def summary(inventory: Inventory) -> dict[str, Any]:
     }
 
 
-def _is_example(address: str) -> bool:
+def is_example(address: str) -> bool:
+    """Whether the address is only an example (RFC 5737, 3849, 2606)."""
     return _EXAMPLE.fullmatch(address.rstrip(".")) is not None
 
 

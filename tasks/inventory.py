@@ -69,6 +69,45 @@ def constraints(c, env="", write=False, python="", source="", to="", requirement
     print(f"  in {path.name}: airflow: {{constraints: {digests.NAME}}}; then: fab plan")
 
 
+@command(
+    help={
+        "env": ENV_HELP,
+        "file": "what `terraform output -json` has printed; - reads stdin (default: asks terraform, in terraform/)",
+        "write": "write the inventory, once you have seen the diff",
+    }
+)
+def from_terraform(c, env="", file="", write=False):
+    """
+    Bring Terraform's hosts, database and bucket into the inventory: prints a diff, and no more without --write.
+
+    Comments and all other keys stay as they are. A host that Terraform does not know stays too, unless its address is
+    an example. Exit code 10 when something would change; 2, and nothing is written, when outputs don't fit.
+    """
+    import difflib
+
+    from airfleet import inventory as inventories
+    from airfleet import session, terraform, terraform_outputs
+    from airfleet.errors import ChangesPending
+
+    root = session.inventories_root()
+    path = inventories.path_of(environment(env), root)
+    text = inventories.text_of(path)
+    found = terraform_outputs.merge(terraform_outputs.read(*terraform.outputs(file, root / "terraform")), text, path)
+    before, after = text.splitlines(keepends=True), found.text.splitlines(keepends=True)
+    print("".join(difflib.unified_diff(before, after, path.name, f"{path.name} from terraform")), end="")
+    for name in found.others:
+        print(f"  {name} is not Terraform's: kept. Where the machine is gone: fab retire {name} --gone, then delete it")
+    if text == found.text:
+        print(f"{path.name}: in order: it says what Terraform does")
+    elif write:
+        terraform.write(path, found.text)
+        print(f"{path.name}: written; next: fab inventory.check")
+    else:
+        raise ChangesPending(
+            "changes are pending", place=path.name, remedy="--write", state="nothing was contacted, nothing was written"
+        )
+
+
 @command(help={})
 def schema(c):
     """

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos checkov lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -57,6 +57,9 @@ drills: services
 
 chaos: services
 	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py
+
+checkov: setup
+	AIRFLEET_CHECKOV=1 $(PY) -m pytest tests/terraform
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

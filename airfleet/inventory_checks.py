@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from airfleet.generations import GENERATIONS
+from airfleet.openssh import place_of_jump, proxy_words, wrong_tokens
 from airfleet.places import nearest
 from airfleet.versions import PYTHONS
 
@@ -24,11 +25,13 @@ SUPPORTED_PYTHONS: Final = PYTHONS
 NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
 _VERIFIES_NOTHING: Final = ("disable", "allow", "prefer")
+LAST_PORT: Final = 65535
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 
 
 def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     """Yield each contradiction with the path that it is best corrected at; the inventory is a resolved one."""
+    yield from _ssh(inventory)
     yield from _airflow(inventory.airflow)
     if inventory.logging.bucket and "google" not in inventory.airflow.extras:
         yield ("airflow", "extras"), "`google` is missing: logging.bucket needs it"
@@ -50,6 +53,30 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
             yield path, f"'{revision}' can't be the name of a branch or tag"
     if ".." in inventory.dags.folder.split("/"):
         yield ("dags", "folder"), "`..` leads out of the repository"
+
+
+def _ssh(inventory: Inventory) -> Iterator[Problem]:
+    ssh = inventory.ssh
+    for jump in ssh.jumps:
+        if not 1 <= (place_of_jump(jump)[2] or 1) <= LAST_PORT:
+            yield ("ssh", "proxy_jump"), f"'{jump}' has a port that does not exist"
+    said: list[tuple[Path, str | None]] = [(("ssh", "proxy_command"), ssh.proxy_command)]
+    said += [
+        (("hosts", name, "proxy_command"), host.proxy_command)
+        for name, host in inventory.hosts.items()
+        if host.proxy_command != ssh.proxy_command
+    ]
+    for path, command in said:
+        if command is None:
+            continue
+        if ssh.jumps:
+            yield path, "ssh.proxy_jump is there too: which way? Leave one of them out"
+        try:
+            proxy_words(command, {})
+        except ValueError as e:
+            yield path, f"can't be read: {e}"
+        for token in wrong_tokens(command):
+            yield path, f"'{token}' means nothing here: %h, %p, %r and %n do, and %% is a percent sign"
 
 
 def _airflow(airflow: Airflow) -> Iterator[Problem]:

@@ -34,6 +34,18 @@ def said(text: str) -> list[str]:
 
 
 WRONG = [
+    (
+        "ssh: {proxy_jump: a, proxy_command: nc %h %p}",
+        "ssh.proxy_command: ssh.proxy_jump is there too: which way? Leave one of them out",
+    ),
+    ("ssh: {proxy_command: nc '%h}", "ssh.proxy_command: can't be read: No closing quotation"),
+    (
+        "ssh: {proxy_command: nc %h %P}",
+        "ssh.proxy_command: '%P' means nothing here: %h, %p, %r and %n do, and %% is a percent sign",
+    ),
+    ("ssh: {proxy_command: ' '}", "ssh.proxy_command: can't be read: it is empty"),
+    ("ssh: {proxy_jump: 'a,b:99999'}", "ssh.proxy_jump: 'b:99999' has a port that does not exist"),
+    ("ssh: {proxy_jump: 'a,'}", "ssh.proxy_jump: 'a,' is not a host to jump over, as in user@bastion:22"),
     ("ssh: {prot: 22}", "ssh.prot: unknown key; did you mean 'port'?"),
     (
         "redis: {password: x}",

@@ -31,7 +31,7 @@ class Ssh(Section):
     )
     proxy_command: Line | None = Field(
         default=None,
-        description="a program that leads to a host instead: `%h` its address, `%p` port, `%r` user, `%n` its name here",
+        description="a program that leads to a host: `%h` is its address, `%p` port, `%r` user, `%n` name here",
     )
     connect_timeout_s: Seconds = Field(default=10, description="how long to wait for a host to answer")
     parallel: Annotated[int, Field(ge=1, le=256)] = Field(

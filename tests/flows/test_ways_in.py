@@ -10,57 +10,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import paramiko
 import pytest
 
 from airfleet.address import Address, connect
 from airfleet.errors import HostKeyRefused, HostUnreachable
 from airfleet.proxy import ProxySocket
 from airfleet.remote import SshHost
-from tests.flows.sshd import Sshd
+from tests.flows.ways import ends, output_of
 
 RELAY = Path(__file__).with_name("relay.py")
 DEAD = "127.0.0.1:9"  # nothing listens at the port of `discard`
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory):
-    """A key, and the file that it is in."""
-    path = tmp_path_factory.mktemp("key") / "id"
-    made = paramiko.ECDSAKey.generate()
-    made.write_private_key_file(str(path))
-    return made, path
-
-
-@pytest.fixture
-def sshd(key):
-    """A function that starts a server which runs what it is asked for in a shell."""
-    started = []
-
-    def start(words=lambda command: ["sh", "-c", command]):
-        started.append(Sshd("ops", key[0], words).__enter__())
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.__exit__()
-
-
-@pytest.fixture
-def box(sshd):
-    return sshd()
-
-
-@pytest.fixture
-def address(key, tmp_path):
-    """A function that returns the address of a server; those that are `known` have their keys in the file."""
-
-    def made(box, *known, timeout_s=10, **way):
-        hosts = tmp_path / "known_hosts"
-        hosts.write_text("".join(f"{each.line}\n" for each in (box, *known)))
-        return Address("127.0.0.1", "ops", box.port, key[1], None, hosts, timeout_s, **way)
-
-    return made
 
 
 def relay(tmp_path, *options):
@@ -69,26 +28,6 @@ def relay(tmp_path, *options):
 
 def pids(tmp_path):
     return [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-
-
-def ends(pid):
-    """Whether a process ends soon: reaped, or a zombie that waits for init."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def output_of(connection, command):
-    channel = connection.transport.open_session(timeout=20)
-    channel.exec_command(command)
-    with channel.makefile("rb") as said:
-        return said.read()
 
 
 def test_a_host_is_reached_by_a_proxy_command_of_which_nothing_is_left(box, address, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airfleet.airflow_cfg import execution_api_url
+from airfleet.auth_proxy import API, INSTANCE_PORT, runs_on
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
 from airfleet.openssh import place_of_jump
@@ -65,8 +66,8 @@ def ways(inventory: Inventory) -> list[Way]:
 
 
 def probed(inventory: Inventory, host: str) -> list[Way]:
-    """Return the ways that can be tried from this host."""
-    return [way for way in ways(inventory) if way.source == host]
+    """Return the ways that can be tried from this host: the address of a Cloud SQL instance is known to its proxy."""
+    return [way for way in ways(inventory) if way.source == host and way.target != "Cloud SQL"]
 
 
 def table(found: Sequence[Way], seen: Mapping[Way, str]) -> Iterator[str]:
@@ -156,7 +157,10 @@ def _services(inventory: Inventory) -> Iterator[Way]:
     for name, host in inventory.hosts.items():
         if ON_REDIS & set(host.roles):
             yield Way(name, redis, redis_address(inventory), inventory.redis.port, "broker and results (Redis)")
-        if set(host.roles) != {"redis"}:
+        if runs_on(inventory, host):
+            yield Way(name, "Cloud SQL", "its address", INSTANCE_PORT, "metadata (Auth Proxy)")
+            yield Way(name, "Cloud SQL Admin API", API, HTTPS_PORT, "metadata (Auth Proxy)")
+        elif set(host.roles) != {"redis"}:
             yield Way(name, "database", database.host, database.port, "metadata (PostgreSQL)")
         if "webserver" in host.roles:
             for role, port, why in (

@@ -11,12 +11,12 @@ from airfleet.places import nearest
 from airfleet.versions import PYTHONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airfleet.inventory import Inventory, Role
     from airfleet.places import Path
     from airfleet.sections import Airflow, Celery
-    from airfleet.sections_database import Database
+    from airfleet.sections_database import Database, Proxy
 
 Problem = tuple["Path", str]
 
@@ -24,8 +24,9 @@ SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for vers
 SUPPORTED_PYTHONS: Final = PYTHONS
 NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
-_VERIFIES_NOTHING: Final = ("disable", "allow", "prefer")
-LAST_PORT: Final = 65535
+
+LAST_PORT, FIRST_FREE_PORT = 65535, 1024
+_WITHOUT_TLS: Final = ("disable", "allow", "prefer")
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 
 
@@ -115,13 +116,36 @@ def _slips_through(version: str, newest: str) -> str:
 
 
 def _database(database: Database) -> Iterator[Problem]:
+    if database.proxy:
+        yield from _proxy(database, database.proxy)
+        return
     if database.sslmode.startswith("verify-") and not database.ca:
         yield (
             ("database", "sslmode"),
             f"{database.sslmode} needs `ca`, the file with the certificate of the server's authority",
         )
-    if database.ca and database.sslmode in _VERIFIES_NOTHING:
+    if database.ca and database.sslmode in _WITHOUT_TLS:
         yield ("database", "ca"), f"sslmode {database.sslmode} does not look at it: write sslmode: verify-ca"
+
+
+def _proxy(database: Database, proxy: Proxy) -> Iterator[Problem]:
+    if database.host != "127.0.0.1":
+        yield ("database", "host"), "with database.proxy the services go to the proxy on their own host: 127.0.0.1"
+    if database.port < FIRST_FREE_PORT:
+        yield ("database", "port"), f"the proxy can't listen below {FIRST_FREE_PORT}: it is nobody's and may nothing"
+    if database.port == proxy.health_port:
+        yield ("database", "proxy", "health_port"), f"{proxy.health_port} is database.port already"
+    if database.sslmode not in _WITHOUT_TLS:
+        yield (
+            ("database", "sslmode"),
+            f"{database.sslmode} has no place here: the proxy encrypts, and its clients speak plainly; leave it out",
+        )
+    if database.ca:
+        yield ("database", "ca"), "has no place here: the proxy knows the server by itself; leave it out"
+    if bool(proxy.url) == bool(proxy.path):
+        yield ("database", "proxy"), "needs `url` or `path`" + (", not both" if proxy.url else "")
+    if ".." in (proxy.path or "").split("/"):
+        yield ("database", "proxy", "path"), "`..` is not for a path that is written down"
 
 
 def _redis(inventory: Inventory) -> Iterator[Problem]:
@@ -187,6 +211,16 @@ def _hosts(inventory: Inventory) -> Iterator[Problem]:
                 yield ("hosts", name, "roles"), f"{ports[port]} and {key} are both {port}, and both run here"
             elif role in host.roles:
                 ports[port] = key
+        yield from _ports_of_proxy(inventory, name, ports)
+
+
+def _ports_of_proxy(inventory: Inventory, name: str, ports: Mapping[int, str]) -> Iterator[Problem]:
+    proxy = inventory.database.proxy
+    if proxy is None or set(inventory.hosts[name].roles) == {"redis"}:
+        return
+    for path, port in (("database.port", inventory.database.port), ("database.proxy.health_port", proxy.health_port)):
+        if port in ports:
+            yield ("hosts", name, "roles"), f"{ports[port]} and {path} are both {port}, and both are used here"
 
 
 def _celery_of_host(inventory: Inventory, name: str) -> Iterator[Problem]:

@@ -12,10 +12,11 @@ from airfleet.units import stamp_words, systemd_word
 if TYPE_CHECKING:
     from airfleet.inventory import Host, Inventory
     from airfleet.model import Resource, Words
+    from airfleet.sections_database import Proxy
 
 PROXY_UNIT = "cloud-sql-proxy.service"
 SERVICE = "cloud-sql-proxy"
-PROGRAM = "/opt/airfleet/cloud-sql-proxy"
+PROGRAMS = "/opt/airfleet/cloud-sql-proxy"  # beside each other: what goes back by itself finds the old one
 LOOPBACK = "127.0.0.1"
 INSTANCE_PORT = 3307  # of Cloud SQL, for the proxy alone
 API = "sqladmin.googleapis.com"
@@ -31,15 +32,20 @@ def leftovers(inventory: Inventory, host: Host) -> tuple[str, ...]:
     return () if runs_on(inventory, host) else (PROXY_UNIT,)
 
 
+def program_of(proxy: Proxy) -> str:
+    """Return where the program of this checksum is."""
+    return f"{PROGRAMS}-{proxy.sha256[:12]}"
+
+
 def resources(inventory: Inventory, host: Host) -> list[Resource]:
     """Return the program, the unit's file and the unit; none where the host has no proxy."""
     proxy = inventory.database.proxy
     if proxy is None or not runs_on(inventory, host):
         return []
     source: Words = {"url": proxy.url, "path": proxy.path}
-    file = unit_file(inventory)
-    reads = ((file.path, digest(file.text)), (PROGRAM, proxy.sha256))
-    return [Made("binary", PROGRAM, {"sha256": proxy.sha256}, means=source), file, Unit(PROXY_UNIT, reads=reads)]
+    file, program = unit_file(inventory), program_of(proxy)
+    reads = ((file.path, digest(file.text)), (program, proxy.sha256))
+    return [Made("binary", program, {"sha256": proxy.sha256}, means=source), file, Unit(PROXY_UNIT, reads=reads)]
 
 
 def unit_file(inventory: Inventory) -> File:
@@ -47,12 +53,13 @@ def unit_file(inventory: Inventory) -> File:
     proxy, path = inventory.database.proxy, f"{UNITS}/{PROXY_UNIT}"
     if proxy is None:
         raise ValueError("the inventory names no proxy")
-    words = [PROGRAM, f"--address={LOOPBACK}", f"--port={inventory.database.port}", "--structured-logs"]
+    program = program_of(proxy)
+    words = [program, f"--address={LOOPBACK}", f"--port={inventory.database.port}", "--structured-logs"]
     words += ["--health-check", f"--http-address={LOOPBACK}", f"--http-port={proxy.health_port}"]
     words += ["--private-ip"] if proxy.private_ip else []
     text = fill(
         "cloud-sql-proxy.service.j2",
-        stamp=stamp_words((path, PROGRAM), runtime="%N"),
+        stamp=stamp_words((path, program), runtime="%N"),
         command=" ".join(map(systemd_word, [*words, proxy.instance])),
         started=health(inventory, "startup"),
     )

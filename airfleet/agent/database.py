@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+
 from airfleet.agent import airflow_cli, inside, reach, run, users
 
 PROGRAM = "inside_postgres"
@@ -17,7 +20,7 @@ def look_schema(key, ask):
     if not inside.there(ask["venv"]):
         return None, {"why": "there is no Airflow yet"}
     if _way_is_to_come(ask):
-        return None, {"why": f"{ask['through']} does not run yet"}
+        return None, {"why": f"{ask['through']} does not run yet", "airflow": _installed(ask["venv"])}
     return schema_of(_metadata(ask))
 
 
@@ -26,6 +29,12 @@ def _way_is_to_come(ask):
     if not ask.get("through"):
         return False
     return reach.attempt(ask["dsn"]["host"], ask["dsn"]["port"], REACH_S) == "refused"
+
+
+def _installed(venv):
+    """Return the version of the installed Airflow by the name of its folder; None where there is none."""
+    found = glob.glob(f"{venv}/lib/python*/site-packages/apache_airflow-*.dist-info")
+    return os.path.basename(found[0])[len("apache_airflow-") : -len(".dist-info")] if found else None
 
 
 def state_of(seen):

@@ -351,14 +351,14 @@ def test_no_password_stands_in_a_command_line(agent, migrated):
 
 
 def test_a_database_behind_a_proxy_that_is_to_come_is_no_error(agent, migrated):
-    """Its schema is looked at once the proxy is there: a first plan with one is not refused for want of it."""
+    """Its schema is looked at once the proxy is there; which Airflow would use it is known all the same."""
     port, health = free_port(), free_port()
     words = {**migrated, "dsn": {**migrated["dsn"], "port": port}, "through": "cloud-sql-proxy.service"}
     ready = {"url": f"http://127.0.0.1:{health}/readiness", "timeout_s": 0}
-    to_come = (None, {"why": "cloud-sql-proxy.service does not run yet"})
-    for kind, key in (("schema", "metadata"), ("admin", "admin")):
+    why = {"why": "cloud-sql-proxy.service does not run yet"}
+    for kind, key, told in (("schema", "metadata", {**why, "airflow": "2.11.2"}), ("admin", "admin", why)):
         seen = agent.look(kind, key, **words)
-        assert (seen["state"], seen["detail"]) == to_come
+        assert (seen["state"], seen["detail"]) == (None, told)
     assert not agent.call("probe_proxy", **ready)["words"]["ok"]
     argv = [sys.executable, Path(__file__).with_name("stand_in_proxy.py"), port, migrated["dsn"]["port"], health]
     with running(list(map(str, argv)), port, hard=True):

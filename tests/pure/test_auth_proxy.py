@@ -21,6 +21,8 @@ PROXY = Proxy(
     instance="example:asia-northeast3:airflow", url="https://storage.example/cloud-sql-proxy", sha256="a" * 64
 )
 
+PROGRAM = f"/opt/airfleet/cloud-sql-proxy-{PROXY.sha256[:12]}"
+
 
 def with_proxy(inventory, **more):
     return changed(inventory, database={"host": "127.0.0.1", "proxy": PROXY.model_copy(update=more)})
@@ -39,17 +41,17 @@ def stage(inventory, host, name):
 def test_its_stage_has_the_program_its_unit_and_what_that_has_read(fleet):
     """A process that runs another program than the one of this checksum is stale."""
     program, file, unit = stage(fleet, "af1", "proxy")
-    assert (program.kind, program.key, program.state) == ("binary", auth_proxy.PROGRAM, {"sha256": "a" * 64})
+    assert (program.kind, program.key, program.state) == ("binary", PROGRAM, {"sha256": "a" * 64})
     assert (file.path, unit.name) == ("/etc/systemd/system/cloud-sql-proxy.service", "cloud-sql-proxy.service")
-    assert (auth_proxy.PROGRAM, "a" * 64) in unit.reads
+    assert (PROGRAM, "a" * 64) in unit.reads
 
 
 def test_it_listens_on_loopback_and_its_words_are_words(fleet):
     """The instance is one word; the way is the private address unless the inventory says otherwise."""
     start = next(line for line in auth_proxy.unit_file(fleet).text.splitlines() if line.startswith("ExecStart="))
     assert start == (
-        "ExecStart=/opt/airfleet/cloud-sql-proxy --address=127.0.0.1 --port=5432 --structured-logs --health-check"
-        " --http-address=127.0.0.1 --http-port=9090 --private-ip example:asia-northeast3:airflow"
+        "ExecStart=/opt/airfleet/cloud-sql-proxy-aaaaaaaaaaaa --address=127.0.0.1 --port=5432 --structured-logs"
+        " --health-check --http-address=127.0.0.1 --http-port=9090 --private-ip example:asia-northeast3:airflow"
     )
     assert "--private-ip" not in auth_proxy.unit_file(with_proxy(two_hosts(), private_ip=False)).text
 

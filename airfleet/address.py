@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 
-from airfleet.errors import FleetError, HostKeyRefused, HostUnreachable
+from airfleet.errors import HostKeyRefused, HostUnreachable
 from airfleet.openssh import proxy_words
 from airfleet.proxy import ProxyFailed
 from airfleet.transport import VerifiedConnection, make_config
@@ -56,7 +56,7 @@ def connect(name: str, address: Address) -> VerifiedConnection:
         for jump in jumps:
             _open(jump, f"the jump host {_place(jump)}", name, a)
         _open(last, _place(last), name, a)
-    except FleetError:
+    except BaseException:
         connection.close()
         raise
     return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -50,6 +51,7 @@ class ProxySocket:
             raise ProxyFailed(f"the proxy command {words[0]} can't be run: {e.strerror}") from e
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
+        atexit.register(self.close)  # a host that nobody waits for any more is left in the middle of its connection
 
     def send(self, data: bytes) -> int:
         """Give the command some of this; return how much."""
@@ -81,6 +83,7 @@ class ProxySocket:
             self._kill(signal.SIGKILL)
             self._watcher.join()
             self._let_go()
+        atexit.unregister(self.close)
 
     def _watch(self) -> None:
         """When the command has ended, end what it has started: that would keep its output open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -18,6 +19,7 @@ from airfleet.proxy import ProxySocket
 from airfleet.remote import SshHost
 from tests.flows.ways import ends, output_of
 
+ROOT = Path(__file__).resolve().parents[2]
 RELAY = Path(__file__).with_name("relay.py")
 DEAD = "127.0.0.1:9"  # nothing listens at the port of `discard`
 
@@ -74,6 +76,15 @@ def test_a_command_that_says_nothing_is_given_up_in_time(box, address, tmp_path)
     with pytest.raises(HostUnreachable, match=r"no SSH with ops@127.0.0.1"):
         connect("af1", address(box, proxy_command=relay(tmp_path, "silent"), timeout_s=1))
     assert time.monotonic() - began < 8
+    assert [ends(pid) for pid in pids(tmp_path)] == [True, True]
+
+
+def test_a_command_does_not_outlive_a_run_that_nobody_waits_for(tmp_path):
+    """Connections are begun in the background: what ends meanwhile takes its proxy commands with it."""
+    words = [sys.executable, "-S", RELAY, tmp_path / "pids", "h", "1", "silent"]
+    program = "import pathlib, sys, time\nfrom airfleet.proxy import ProxySocket\nProxySocket(sys.argv[1:])\n"
+    program += "while not pathlib.Path(sys.argv[4]).exists():\n    time.sleep(0.01)\n"
+    subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, cwd=ROOT, timeout=60)
     assert [ends(pid) for pid in pids(tmp_path)] == [True, True]
 
 

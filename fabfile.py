@@ -11,6 +11,7 @@ from tasks import (
     deploy,
     door,
     firewall,
+    host_keys,
     incident,
     inventory,
     logs,
@@ -39,6 +40,7 @@ namespace.add_task(status.status)
 namespace.add_task(status.doctor)
 namespace.add_task(incident.incident)
 namespace.add_task(firewall.firewall)
+namespace.add_task(host_keys.host_keys)
 namespace.add_task(status.runbook)
 namespace.add_task(status.runbooks)
 namespace.add_task(workers.restart_workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from airfleet.errors import HostKeyRefused, HostUnreachable
+from airfleet.openssh import proxy_words
+from airfleet.proxy import ProxyFailed
 from airfleet.transport import VerifiedConnection, make_config
 
 if TYPE_CHECKING:
@@ -25,8 +28,9 @@ class Address:
     identity: Path | None
     ssh_config: Path | None
     known_hosts: Path
-    proxy_jump: str | None
     connect_timeout_s: int
+    jumps: tuple[str, ...] = ()
+    proxy_command: str | None = None
 
 
 def connect(name: str, address: Address) -> VerifiedConnection:
@@ -35,20 +39,34 @@ def connect(name: str, address: Address) -> VerifiedConnection:
     options: dict[str, Any] = {"banner_timeout": a.connect_timeout_s, "auth_timeout": 2 * a.connect_timeout_s}
     if a.identity is not None:
         options |= {"key_filename": [str(a.identity)], "allow_agent": False, "look_for_keys": False}
-    gateway = None
     config = make_config(a.ssh_config)
-    if a.proxy_jump:
-        gateway = VerifiedConnection(a.proxy_jump, config=config, connect_kwargs=options).trusting(a.known_hosts)
-    connection = VerifiedConnection(
-        a.host,
-        user=a.user,
-        port=a.port,
-        config=config,
-        gateway=gateway,
-        connect_timeout=a.connect_timeout_s,
-        connect_kwargs=options,
-    ).trusting(a.known_hosts)
-    where = f"{connection.user}@{connection.host}:{connection.port}"
+
+    def to(place: str, gateway: object, **more: Any) -> VerifiedConnection:
+        kept = {"connect_timeout": a.connect_timeout_s, "connect_kwargs": options}
+        return VerifiedConnection(place, config=config, gateway=gateway, **kept, **more).trusting(a.known_hosts)
+
+    gateway: Any = None
+    if a.proxy_command:
+        gateway = shlex.join(proxy_words(a.proxy_command, {"n": name}))
+    for jump in a.jumps:
+        gateway = to(jump, gateway)
+    connection = to(a.host, gateway, user=a.user, port=a.port)
+    try:
+        *jumps, last = connection.way()
+        for jump in jumps:
+            _open(jump, f"the jump host {_place(jump)}", name, a)
+        _open(last, _place(last), name, a)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _place(connection: VerifiedConnection) -> str:
+    return f"{connection.user}@{connection.host}:{connection.port}"
+
+
+def _open(connection: VerifiedConnection, where: str, name: str, a: Address) -> None:
     try:
         connection.open()
     except paramiko.BadHostKeyException as e:
@@ -62,22 +80,35 @@ def connect(name: str, address: Address) -> VerifiedConnection:
         raise HostUnreachable(
             f"{where} refuses the login: {e}", place=name, remedy="check ssh.user and ssh.identity"
         ) from e
+    except ProxyFailed as e:
+        raise HostUnreachable(
+            f"no way to {where}: {e}", place=name, remedy="install that program, or mend ssh.proxy_command"
+        ) from e
+    except paramiko.ChannelException as e:
+        raise HostUnreachable(
+            f"{where} is not reachable from the jump host: {e.text}",
+            place=name,
+            remedy="is it up, and the address right as the jump host sees it?",
+        ) from e
     except paramiko.SSHException as e:
         if "not found in known_hosts" in str(e):
             raise HostKeyRefused(
                 f"the host key of {where} is unknown",
                 place=name,
-                remedy=f"compare it by another way, then add it to {a.known_hosts} (ssh-keyscan prints it)",
+                remedy=f"compare it by another way, then add it to {a.known_hosts} (ssh-keyscan prints it;"
+                " fab host-keys asks Google)",
                 state="no command was sent to it",
             ) from e
-        raise HostUnreachable(f"no SSH with {where}: {e}", place=name, remedy="is sshd well there?") from e
+        remedy = "what does the proxy command say when you type it?" if connection.proxy else "is sshd well there?"
+        raise HostUnreachable(f"no SSH with {where}: {e}{connection.last_words()}", place=name, remedy=remedy) from e
     except (OSError, EOFError) as e:
         first = next(iter(e.errors.values())) if isinstance(e, NoValidConnectionsError) else e
         reason = "no answer in time" if isinstance(first, TimeoutError) else _said(first)
         raise HostUnreachable(
-            f"{where} is not reachable: {reason}", place=name, remedy="is it up, and the address right?"
+            f"{where} is not reachable: {reason}{connection.last_words()}",
+            place=name,
+            remedy="is it up, and the address right?",
         ) from e
-    return connection
 
 
 def _said(error: Exception) -> str:

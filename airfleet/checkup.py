@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airfleet import history, schedule
+from airfleet.auth_proxy import PROXY_UNIT, runs_on
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
 from airfleet.layout import REDIS_DATA, layout_of
@@ -82,6 +83,7 @@ class Checkup:
 def units_of(inventory: Inventory, host: Host) -> list[str]:
     """Return the names of all units that a host should run."""
     names = [REDIS_UNIT] if "redis" in host.roles else []
+    names += [PROXY_UNIT] if runs_on(inventory, host) else []
     for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
         instances = range(1, host.celery.instances + 1) if service.instances else (0,)
         names += [service.unit(each) for each in instances]

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airfleet import schedule, units, versions, way_back_files
+from airfleet import auth_proxy, schedule, units, versions, way_back_files
 from airfleet.airflow_cfg import environment
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
@@ -103,6 +103,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("release", tuple(_release(target))),
         Stage("requirements", (_python(target)[-1], _venv_link(target)) if target.late and target.requirements else ()),
         Stage("redis", tuple(unit for unit in running if unit.name == units.REDIS_UNIT)),
+        Stage("proxy", tuple(auth_proxy.resources(target.inventory, host))),
         Stage("database", tuple(_database(target, host))),
         of("scheduler"),
         of("web"),
@@ -191,7 +192,7 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
     return [
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
-        units.no_leftovers(inventory, () if scheduled else schedule.UNITS),
+        units.no_leftovers(inventory, (*(() if scheduled else schedule.UNITS), *auth_proxy.leftovers(inventory, host))),
         *units.unit_files(inventory, host),
         *(schedule.files(inventory, dsn(inventory, secrets)) if scheduled else ()),
         _venv_link(target),
@@ -282,6 +283,8 @@ def _database(target: Target, host: Host) -> Sequence[Resource]:
         "account": inventory.airflow.account,
         "env": dict(environment(inventory)),
     }
+    if inventory.database.proxy:
+        words["through"] = auth_proxy.PROXY_UNIT
     admin = inventory.admin
     create = generation_of(inventory.airflow.version).commands.create_user
     person: Words = {"create": filled(create, role="Admin", **admin.model_dump())}

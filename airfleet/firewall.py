@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airfleet.airflow_cfg import execution_api_url
+from airfleet.auth_proxy import API, INSTANCE_PORT, runs_on
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
+from airfleet.openssh import place_of_jump
 from airfleet.redis_conf import ANY, LOOPBACK, redis_address
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ SSH_PORT, HTTP_PORT, HTTPS_PORT, GIT_PORT = 22, 80, 443, 9418
 PORTS = {"http": HTTP_PORT, "https": HTTPS_PORT, "ssh": SSH_PORT, "git": GIT_PORT}
 ON_REDIS = frozenset({"webserver", "scheduler", "worker", "flower"})
 SSH = "SSH: every command"
+IAP, IAP_TUNNEL = "IAP 35.235.240.0/20", "start-iap-tunnel"
 MEANING = {
     OPEN: "open",
     REFUSED: "refused: the way is free, nothing listens",
@@ -63,8 +66,8 @@ def ways(inventory: Inventory) -> list[Way]:
 
 
 def probed(inventory: Inventory, host: str) -> list[Way]:
-    """Return the ways that can be tried from this host."""
-    return [way for way in ways(inventory) if way.source == host]
+    """Return the ways that can be tried from this host: the address of a Cloud SQL instance is known to its proxy."""
+    return [way for way in ways(inventory) if way.source == host and way.target != "Cloud SQL"]
 
 
 def table(found: Sequence[Way], seen: Mapping[Way, str]) -> Iterator[str]:
@@ -132,9 +135,16 @@ def _is_beyond(address: str, bind: str) -> bool:
 
 
 def _people(inventory: Inventory) -> Iterator[Way]:
-    jump = inventory.ssh.proxy_jump
+    before, jumps = OPERATOR, inventory.ssh.jumps
+    for jump in jumps:
+        _, address, port = place_of_jump(jump)
+        yield Way(before, jump, address, port or SSH_PORT, SSH)
+        before = jump
     for name, host in inventory.hosts.items():
-        yield Way(jump or OPERATOR, name, host.address, host.port or SSH_PORT, SSH)
+        through = before
+        if host.proxy_command:
+            through = IAP if IAP_TUNNEL in host.proxy_command else "proxy command"
+        yield Way(through, name, host.address, host.port or SSH_PORT, SSH)
         if "webserver" in host.roles:
             yield Way(USERS, name, host.address, inventory.airflow.web_port, "web pages and REST API")
         if "flower" in host.roles and inventory.flower.bind not in (LOOPBACK, "localhost", "::1"):
@@ -147,7 +157,10 @@ def _services(inventory: Inventory) -> Iterator[Way]:
     for name, host in inventory.hosts.items():
         if ON_REDIS & set(host.roles):
             yield Way(name, redis, redis_address(inventory), inventory.redis.port, "broker and results (Redis)")
-        if set(host.roles) != {"redis"}:
+        if runs_on(inventory, host):
+            yield Way(name, "Cloud SQL", "its address", INSTANCE_PORT, "metadata (Auth Proxy)")
+            yield Way(name, "Cloud SQL Admin API", API, HTTPS_PORT, "metadata (Auth Proxy)")
+        elif set(host.roles) != {"redis"}:
             yield Way(name, "database", database.host, database.port, "metadata (PostgreSQL)")
         if "webserver" in host.roles:
             for role, port, why in (

@@ -22,6 +22,7 @@ from airfleet.sections import (
     Celery,
     Dags,
     Flower,
+    Line,
     Logging,
     Login,
     Port,
@@ -83,6 +84,7 @@ class Host(Section):
     roles: tuple[Role, ...] = Field(min_length=1, description="what runs there")
     user: Login | None = Field(default=None, description="overrides `ssh.user`")
     port: Port | None = Field(default=None, description="overrides `ssh.port`")
+    proxy_command: Line | None = Field(default=None, description="overrides `ssh.proxy_command`")
     celery: Celery = Field(default_factory=Celery, description="overrides keys of `celery` for this host")
     _name: str = PrivateAttr("")
 
@@ -98,6 +100,7 @@ class Host(Section):
             update={
                 "user": self.user or ssh.user,
                 "port": self.port or ssh.port,
+                "proxy_command": self.proxy_command or ssh.proxy_command,
                 "celery": celery.model_copy(update=said),
             }
         )

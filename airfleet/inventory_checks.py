@@ -6,16 +6,17 @@ import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from airfleet.generations import GENERATIONS
+from airfleet.openssh import place_of_jump, proxy_words, wrong_tokens
 from airfleet.places import nearest
 from airfleet.versions import PYTHONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airfleet.inventory import Inventory, Role
     from airfleet.places import Path
     from airfleet.sections import Airflow, Celery
-    from airfleet.sections_database import Database
+    from airfleet.sections_database import Database, Proxy
 
 Problem = tuple["Path", str]
 
@@ -23,12 +24,15 @@ SUPPORTED_VERSIONS: Final = tuple(version for generation in GENERATIONS for vers
 SUPPORTED_PYTHONS: Final = PYTHONS
 NEEDED_ROLES: Final[tuple[Role, ...]] = ("redis", "webserver", "scheduler", "worker")
 _USES_REDIS: Final = {"webserver", "scheduler", "worker", "flower"}
-_VERIFIES_NOTHING: Final = ("disable", "allow", "prefer")
+
+LAST_PORT, FIRST_FREE_PORT = 65535, 1024
+_WITHOUT_TLS: Final = ("disable", "allow", "prefer")
 _NEEDED_EXTRAS: Final = ("celery", "redis", "postgres")
 
 
 def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     """Yield each contradiction with the path that it is best corrected at; the inventory is a resolved one."""
+    yield from _ssh(inventory)
     yield from _airflow(inventory.airflow)
     if inventory.logging.bucket and "google" not in inventory.airflow.extras:
         yield ("airflow", "extras"), "`google` is missing: logging.bucket needs it"
@@ -50,6 +54,30 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
             yield path, f"'{revision}' can't be the name of a branch or tag"
     if ".." in inventory.dags.folder.split("/"):
         yield ("dags", "folder"), "`..` leads out of the repository"
+
+
+def _ssh(inventory: Inventory) -> Iterator[Problem]:
+    ssh = inventory.ssh
+    for jump in ssh.jumps:
+        if not 1 <= (place_of_jump(jump)[2] or 1) <= LAST_PORT:
+            yield ("ssh", "proxy_jump"), f"'{jump}' has a port that does not exist"
+    said: list[tuple[Path, str | None]] = [(("ssh", "proxy_command"), ssh.proxy_command)]
+    said += [
+        (("hosts", name, "proxy_command"), host.proxy_command)
+        for name, host in inventory.hosts.items()
+        if host.proxy_command != ssh.proxy_command
+    ]
+    for path, command in said:
+        if command is None:
+            continue
+        if ssh.jumps:
+            yield path, "ssh.proxy_jump is there too: which way? Leave one of them out"
+        try:
+            proxy_words(command, {})
+        except ValueError as e:
+            yield path, f"can't be read: {e}"
+        for token in wrong_tokens(command):
+            yield path, f"'{token}' means nothing here: %h, %p, %r and %n do, and %% is a percent sign"
 
 
 def _airflow(airflow: Airflow) -> Iterator[Problem]:
@@ -88,13 +116,36 @@ def _slips_through(version: str, newest: str) -> str:
 
 
 def _database(database: Database) -> Iterator[Problem]:
+    if database.proxy:
+        yield from _proxy(database, database.proxy)
+        return
     if database.sslmode.startswith("verify-") and not database.ca:
         yield (
             ("database", "sslmode"),
             f"{database.sslmode} needs `ca`, the file with the certificate of the server's authority",
         )
-    if database.ca and database.sslmode in _VERIFIES_NOTHING:
+    if database.ca and database.sslmode in _WITHOUT_TLS:
         yield ("database", "ca"), f"sslmode {database.sslmode} does not look at it: write sslmode: verify-ca"
+
+
+def _proxy(database: Database, proxy: Proxy) -> Iterator[Problem]:
+    if database.host != "127.0.0.1":
+        yield ("database", "host"), "with database.proxy the services go to the proxy on their own host: 127.0.0.1"
+    if database.port < FIRST_FREE_PORT:
+        yield ("database", "port"), f"the proxy can't listen below {FIRST_FREE_PORT}: it is nobody's and may nothing"
+    if database.port == proxy.health_port:
+        yield ("database", "proxy", "health_port"), f"{proxy.health_port} is database.port already"
+    if database.sslmode not in _WITHOUT_TLS:
+        yield (
+            ("database", "sslmode"),
+            f"{database.sslmode} has no place here: the proxy encrypts, and its clients speak plainly; leave it out",
+        )
+    if database.ca:
+        yield ("database", "ca"), "has no place here: the proxy knows the server by itself; leave it out"
+    if bool(proxy.url) == bool(proxy.path):
+        yield ("database", "proxy"), "needs `url` or `path`" + (", not both" if proxy.url else "")
+    if ".." in (proxy.path or "").split("/"):
+        yield ("database", "proxy", "path"), "`..` is not for a path that is written down"
 
 
 def _redis(inventory: Inventory) -> Iterator[Problem]:
@@ -160,6 +211,16 @@ def _hosts(inventory: Inventory) -> Iterator[Problem]:
                 yield ("hosts", name, "roles"), f"{ports[port]} and {key} are both {port}, and both run here"
             elif role in host.roles:
                 ports[port] = key
+        yield from _ports_of_proxy(inventory, name, ports)
+
+
+def _ports_of_proxy(inventory: Inventory, name: str, ports: Mapping[int, str]) -> Iterator[Problem]:
+    proxy = inventory.database.proxy
+    if proxy is None or set(inventory.hosts[name].roles) == {"redis"}:
+        return
+    for path, port in (("database.port", inventory.database.port), ("database.proxy.health_port", proxy.health_port)):
+        if port in ports:
+            yield ("hosts", name, "roles"), f"{ports[port]} and {path} are both {port}, and both are used here"
 
 
 def _celery_of_host(inventory: Inventory, name: str) -> Iterator[Problem]:

@@ -76,6 +76,9 @@ def reference() -> str:
         section = _section(field.annotation)
         if section is not None and section is not Host:
             parts += [f"## {name}\n", f"{section.__doc__}\n", _table(section)]
+            for key, inner in section.model_fields.items():
+                if (part := _section(inner.annotation)) is not None:
+                    parts += [f"### {name}.{key}\n", f"{part.__doc__}\n", _table(part)]
     parts += ["## hosts\n", f"{Host.__doc__} Each stands under its name.\n", _table(Host)]
     rows = [
         f"| `{name}` | {'generated' if name in GENERATED else 'given by you'} | {_SECRETS[name]} |" for name in NAMES

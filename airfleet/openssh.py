@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airfleet.inventory import Inventory
 
 NO_CONFIG = "none"
+TOKENS = ("h", "p", "r", "n", "%")
 
 
 def command_line(inventory: Inventory, host: str, remote: Sequence[str], *, config: bool) -> list[str]:
@@ -20,7 +22,10 @@ def command_line(inventory: Inventory, host: str, remote: Sequence[str], *, conf
     """
     mine = inventory.hosts[host]
     words = ["ssh", "-t", *_options(inventory, config=config)]
-    words += ["-o", f"ProxyCommand={_through(inventory, config=config)}"] if inventory.ssh.proxy_jump else []
+    if mine.proxy_command:
+        words += ["-o", f"ProxyCommand={shlex.join(proxy_words(mine.proxy_command, {'n': host}))}"]
+    elif inventory.ssh.jumps:
+        words += ["-o", f"ProxyCommand={_through(inventory, inventory.ssh.jumps, config=config)}"]
     words += ["-l", mine.user] if mine.user else []
     words += ["-p", str(mine.port)] if mine.port else []
     return [*words, "--", mine.address, *([shlex.join(remote)] if remote else [])]
@@ -42,19 +47,43 @@ def _options(inventory: Inventory, *, config: bool) -> list[str]:
     return words
 
 
-def _through(inventory: Inventory, *, config: bool) -> str:
-    """Return the command that reaches a host through the jump host.
+def _through(inventory: Inventory, jumps: Sequence[str], *, config: bool) -> str:
+    """Return the command that reaches a host through the jump hosts, the last of which reaches it.
 
-    `-J` would take neither our key nor our known hosts to the jump host itself (ssh(1)), and so trust other host keys
-    there than airfleet does.
+    `-J` would take neither our key nor our known hosts to the jump hosts themselves (ssh(1)), and so trust other host
+    keys there than airfleet does.
     """
-    user, _, place = str(inventory.ssh.proxy_jump).rpartition("@")
-    name, _, port = place.rpartition(":") if _has_port(place) else (place, "", "")
+    *before, last = jumps
+    user, name, port = place_of_jump(last)
     words = ["ssh", *_options(inventory, config=config)]
+    words += ["-o", f"ProxyCommand={_through(inventory, before, config=config)}"] if before else []
     words += ["-l", user] if user else []
-    words += ["-p", port] if port else []
-    words += ["-W", "\0", "--", name.strip("[]")]
+    words += ["-p", str(port)] if port else []
+    words += ["-W", "\0", "--", name]
     return shlex.join(word.replace("%", "%%") for word in words).replace("\0", "[%h]:%p")
+
+
+def place_of_jump(jump: str) -> tuple[str, str, int | None]:
+    """Return the user, the name and the port of `user@bastion:port`; what is left out is empty or None."""
+    user, _, place = jump.rpartition("@")
+    name, _, port = place.rpartition(":") if _has_port(place) else (place, "", "")
+    return user, name.strip("[]"), int(port) if port else None
+
+
+def proxy_words(command: str, tokens: Mapping[str, str]) -> list[str]:
+    """Return the words of a proxy command with these tokens (`h` for %h) filled in; a ValueError says what is wrong.
+
+    A value stays in its word, whatever is in it: no shell reads them, here or in `fab shell`.
+    """
+    words = shlex.split(command)
+    if not words:
+        raise ValueError("it is empty")
+    return [re.sub(r"%(.)", lambda found: tokens.get(found[1], found[0]), word) for word in words]
+
+
+def wrong_tokens(command: str) -> list[str]:
+    """Return the tokens in a proxy command that mean nothing."""
+    return [found for found in re.findall(r"%.?", command) if found[1:] not in TOKENS]
 
 
 def _has_port(place: str) -> bool:

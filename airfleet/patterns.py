@@ -21,7 +21,9 @@ EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
 EXTRA: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 FOLDER: Final = r"^/[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*$"
 HOST: Final = rf"^{_LABEL}$"
-JUMP: Final = r"^[A-Za-z0-9_\[][A-Za-z0-9_.,@:\[\]-]*$"
+INSTANCE: Final = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]*:[a-z]+-[a-z]+[0-9]+:[a-z][a-z0-9-]*$"
+_JUMP: Final = r"[A-Za-z0-9_\[][A-Za-z0-9_.@:\[\]-]*"
+JUMP: Final = rf"^{_JUMP}(,{_JUMP})*$"
 LINE: Final = r"^[^\x00-\x1f\x7f]*$"
 LINES: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 LOGIN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}$"
@@ -38,6 +40,7 @@ REQUIREMENT: Final = r"^[A-Za-z0-9][^\x00-\x1f\x7f]*$"
 SCHEDULE: Final = r"^[A-Za-z0-9*][A-Za-z0-9*,.:/~ +_-]*$"
 REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{]*$"
 SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+SHA256: Final = r"^[0-9a-f]{64}$"
 TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 URL: Final = rf"^https?://{_PLACE}(/[^\s\x00-\x1f\x7f@]*)?$"
 WEBHOOK: Final = (
@@ -55,6 +58,7 @@ WORDS: Final = {
     EXTRA: "an extra: letters, digits, . _ and -",
     FOLDER: "an absolute path of letters, digits, . _ - and /",
     HOST: "a host name: letters, digits and -, not - at its ends, at most 63",
+    INSTANCE: "the connection name of an instance, as in PROJECT:REGION:INSTANCE",
     JUMP: "a host to jump over, as in user@bastion:22",
     LINE: "a single line of text",
     LINES: "lines of plain text",
@@ -69,6 +73,7 @@ WORDS: Final = {
     REVISION: "a branch or tag",
     SCHEDULE: "a time as systemd's OnCalendar has it, as in `daily` or `*-*-* 03:30:00 Asia/Seoul`",
     SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
+    SHA256: "a SHA-256: 64 letters of 0-9 and a-f",
     TIMEZONE: "a time zone, as in Asia/Seoul",
     URL: "an http or https URL without a password",
     WEBHOOK: "an https address, http only on this computer, or `secret`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet import auth_proxy
 from airfleet.airflow_cfg import execution_api_url
 from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
@@ -106,6 +107,14 @@ def _redis(known: Known, name: str) -> list[Probe]:
     return [Probe(name, "probe_redis", "redis-server.service", words)]
 
 
+def _proxy(known: Known, name: str) -> list[Probe]:
+    inventory = known.inventory
+    if not auth_proxy.runs_on(inventory, inventory.hosts[name]):
+        return []
+    words: Words = {"url": auth_proxy.health(inventory, "readiness"), "timeout_s": QUICK_S}
+    return [Probe(name, "probe_proxy", auth_proxy.PROXY_UNIT, words)]
+
+
 def _database(known: Known, name: str) -> list[Probe]:
     if set(known.inventory.hosts[name].roles) == {"redis"}:
         return []  # nothing there asks it
@@ -181,6 +190,7 @@ def _flower(known: Known, name: str) -> list[Probe]:
 
 MAKERS: Mapping[str, Callable[[Known, str], list[Probe]]] = {
     "redis": _redis,
+    "proxy": _proxy,
     "database": _database,
     "scheduler": _scheduler,
     "web": _web,

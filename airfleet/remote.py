@@ -261,15 +261,15 @@ class SshHost:
             return
         raise self._no_agent(status, text)
 
-    def _lost(self, error: Exception) -> FleetError:
-        return HostUnreachable(
-            f"the connection was lost: {str(error) or type(error).__name__}", place=self.name, remedy="run it again"
-        )
+    def _lost(self, error: Exception | None) -> FleetError:
+        why = f": {str(error) or type(error).__name__}" if error else ""
+        why += self._connection.last_words() if self._connection else ""
+        return HostUnreachable(f"the connection was lost{why}", place=self.name, remedy="run it again")
 
     def _no_agent(self, status: int, text: str) -> FleetError:
         """Return why no agent answered, from what the shell or sudo said."""
         if status in (-1, LOST):
-            return HostUnreachable("the connection was lost", place=self.name, remedy="run it again")
+            return self._lost(None)
         if "python3" in text and ("not found" in text or "No such file" in text):
             return HostUnreachable(
                 "there is no python3 on this host", place=self.name, remedy="apt-get install python3 (3.9 or newer)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import history, members, records, schedule, session, way_back_files, workers
+from airfleet.auth_proxy import PROXY_UNIT
 from airfleet.errors import ApplyFailed, GateRefused, UsageError
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.inventory_checks import NEEDED_ROLES
@@ -72,7 +73,7 @@ def clear_words(inventory: Inventory, name: str, *, purge: bool) -> Words:
     root = ["/opt/airfleet", way_back_files.FOLDER, *([REDIS_CONF] if redis else [])]
     if purge:
         root += ["/var/log/airfleet", "/var/lib/airfleet", *([f"{REDIS_DATA}/*"] if redis else [])]
-    own_units = (*schedule.UNITS, *way_back_files.OF_UNITS)
+    own_units = (*schedule.UNITS, *way_back_files.OF_UNITS, PROXY_UNIT)
     worker = generation_of(inventory.airflow.version).service("worker")
     return {
         "units": [*own_units, *(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],

@@ -35,7 +35,10 @@ def files(inventory: Inventory, dsn: Words) -> list[File]:
         File(SOURCES, bundle.sources_of(PARTS)),
         File(PROGRAM, bundle.LAUNCHER),
         File(WORDS, json.dumps(words(inventory, dsn), indent=1, sort_keys=True) + "\n", mode="0600"),
-        File(f"{folder}/{SERVICE}", fill("airfleet-backup.service.j2", program=program)),
+        File(
+            f"{folder}/{SERVICE}",
+            fill("airfleet-backup.service.j2", program=program, proxy=inventory.database.proxy is not None),
+        ),
         File(f"{folder}/{TIMER}", fill("airfleet-backup.timer.j2", schedule=str(schedule))),
     ]
 

@@ -5,7 +5,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from airfleet.sections import Address, LocalPath, Login, Port, Section
+from airfleet import patterns
+from airfleet.sections import Address, Folder, LocalPath, Login, Port, Section
+
+
+class Proxy(Section):
+    """Google's Cloud SQL Auth Proxy on each host that uses the database, at `database.host` 127.0.0.1."""
+
+    instance: Annotated[str, Field(pattern=patterns.INSTANCE)] = Field(
+        description="connection name of the instance: `PROJECT:REGION:INSTANCE`"
+    )
+    url: Annotated[str, Field(pattern=patterns.URL)] | None = Field(
+        default=None, description="where the hosts get the program from; or `path`"
+    )
+    path: Folder | None = Field(default=None, description="the program, where it is on the hosts already; or `url`")
+    sha256: Annotated[str, Field(pattern=patterns.SHA256)] = Field(
+        description="of the program, as Google publishes it: any other is refused"
+    )
+    private_ip: bool = Field(
+        default=True, description="the way to the instance is its private address (`--private-ip`)"
+    )
+    health_port: Port = Field(default=9090, description="port on 127.0.0.1 at which it tells how it is")
 
 
 class Database(Section):
@@ -23,6 +43,10 @@ class Database(Section):
     )
     max_connections: Annotated[int, Field(ge=1, le=262143)] | None = Field(
         default=None, description="what the server has (`show max_connections`): `fab plan` warns of too little"
+    )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="the Cloud SQL Auth Proxy; it listens on `port` of 127.0.0.1 (docs/google-cloud-sql.md)",
     )
     _authority: str = PrivateAttr("")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from airfleet import patterns
-from airfleet.sections import LocalPath, Login, Port, Seconds, Section
+from airfleet.sections import Line, LocalPath, Login, Port, Seconds, Section
 
 
 class Ssh(Section):
@@ -27,7 +27,11 @@ class Ssh(Section):
         description="host keys that are trusted; an unknown or changed key is refused",
     )
     proxy_jump: Annotated[str, Field(pattern=patterns.JUMP)] | None = Field(
-        default=None, description="`user@bastion:port` for all hosts"
+        default=None, description="`user@bastion:port` for all hosts; several, the first first: `one,two`"
+    )
+    proxy_command: Line | None = Field(
+        default=None,
+        description="a program that leads to a host: `%h` is its address, `%p` port, `%r` user, `%n` name here",
     )
     connect_timeout_s: Seconds = Field(default=10, description="how long to wait for a host to answer")
     parallel: Annotated[int, Field(ge=1, le=256)] = Field(
@@ -38,3 +42,8 @@ class Ssh(Section):
         description="after a change a host goes back by itself unless it is confirmed over a new connection within this"
         " time; 0: never",
     )
+
+    @property
+    def jumps(self) -> tuple[str, ...]:
+        """The jump hosts, in the order in which they are passed."""
+        return tuple(self.proxy_jump.split(",")) if self.proxy_jump else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import probes, records, session
+from airfleet import auth_proxy, probes, records, session
 from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 REDIS = Service("redis", "redis", "Redis", (), stage="redis")
+PROXY = Service(auth_proxy.SERVICE, "", "Cloud SQL Auth Proxy", (), stage="proxy")
+OTHERS = {REDIS: REDIS_UNIT, PROXY: auth_proxy.PROXY_UNIT}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Step:
     @property
     def unit(self) -> str:
         """The name of its unit; workers have none of their own."""
-        return REDIS_UNIT if self.service is REDIS else self.service.unit_file
+        return OTHERS.get(self.service) or self.service.unit_file
 
     def __str__(self) -> str:
         return f"{self.service.name} on {self.host}"
@@ -58,7 +60,8 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
 
 def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -> list[Step]:
     """Return what is to be done, in order: what others need is started first and stopped last."""
-    services = [REDIS, *generation_of(inventory.airflow.version).services]
+    proxy = [PROXY] if inventory.database.proxy else []
+    services = [REDIS, *proxy, *generation_of(inventory.airflow.version).services]
     known = [service.name for service in services]
     if name != ALL and not any(service.is_called(name) for service in services):
         raise UsageError(
@@ -72,11 +75,16 @@ def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -
         for service in services
         if name == ALL or service.is_called(name)
         for host in hosts
-        if service.role in inventory.hosts[host].roles
+        if _runs_on(service, inventory, host)
     ]
     if not steps:
         raise UsageError(f"{name} does not run on {', '.join(hosts)}", place="--only", state="nothing was contacted")
     return steps[::-1] if verb == "stop" else steps
+
+
+def _runs_on(service: Service, inventory: Inventory, host: str) -> bool:
+    mine = inventory.hosts[host]
+    return auth_proxy.runs_on(inventory, mine) if service is PROXY else service.role in mine.roles
 
 
 class Steering:

@@ -237,6 +237,7 @@ def _address(inventory: Inventory, name: str) -> Address:
         identity=ssh.identity,
         ssh_config=ssh.config,
         known_hosts=ssh.known_hosts,
-        proxy_jump=ssh.proxy_jump,
+        jumps=ssh.jumps,
+        proxy_command=host.proxy_command,
         connect_timeout_s=ssh.connect_timeout_s,
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import socket
-import subprocess
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import paramiko
 from fabric import Config, Connection
+
+from airfleet.openssh import proxy_words
+from airfleet.proxy import ProxyFailed, ProxySocket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SSH_PORT = 22
 KEEPALIVE_S = 10
 DEAD_AFTER_S = 40
+TIMEOUTS = ("banner_timeout", "auth_timeout")
 
 
 class VerifiedConnection(Connection):  # type: ignore[misc]
@@ -29,6 +30,7 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
 
     gateway: Any
     connect_kwargs: Any
+    proxy: ProxySocket | None = None
 
     def trusting(self, known_hosts: Path) -> VerifiedConnection:
         """Name the file of host keys that are trusted; returns itself."""
@@ -50,52 +52,61 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
         for kind, key in (keys.lookup(alias) or {}).items() if alias else ():
             keys.add(name, kind, key)
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        self.connect_kwargs = {**self.connect_kwargs, "transport_factory": prompt_transport}
+        try:
+            result = super().open()
+        except BaseException:
+            self.client.close()
+            self._end_proxy()
+            raise
+        self.transport.set_keepalive(KEEPALIVE_S)
+        return result
+
+    def way(self) -> list[VerifiedConnection]:
+        """Return what has to be opened, in this order: the jump hosts on the way, then the connection itself."""
         gateway: Any = self.gateway
         if isinstance(gateway, Connection) and not isinstance(gateway, VerifiedConnection):
             jump = VerifiedConnection(
-                gateway.host, user=gateway.user, port=gateway.port, config=gateway.config, gateway=gateway.gateway
+                gateway.host,
+                user=gateway.user,
+                port=gateway.port,
+                config=gateway.config,
+                gateway=gateway.gateway,
+                connect_timeout=self.connect_timeout,
+                connect_kwargs={key: self.connect_kwargs[key] for key in TIMEOUTS if key in self.connect_kwargs},
             )
             self.gateway = jump.trusting(self.known_hosts)
-        self.connect_kwargs = {**self.connect_kwargs, "transport_factory": prompt_transport}
-        result = super().open()
-        self.transport.set_keepalive(KEEPALIVE_S)
-        return result
+        return [*(self.gateway.way() if isinstance(self.gateway, VerifiedConnection) else ()), self]
 
     def open_gateway(self) -> Any:
         """Return the socket of a ProxyCommand, or the channel through a jump host."""
         if isinstance(self.gateway, str):
-            return ProxySocket(self.gateway.replace("%h", self.host).replace("%p", str(self.port)))
-        return super().open_gateway()
+            tokens = {"h": self.host, "p": str(self.port), "r": self.user, "%": "%"}
+            try:
+                words = proxy_words(self.gateway, tokens)
+            except ValueError as e:
+                raise ProxyFailed(f"the proxy command can't be read: {e}") from e
+            self.proxy = ProxySocket(words)
+            return self.proxy
+        # Fabric would wait for the jump host as long as that waits for the host.
+        place = (self.host, int(self.port))
+        return self.gateway.transport.open_channel("direct-tcpip", place, ("", 0), timeout=self.connect_timeout)
 
-
-class ProxySocket:
-    """A ProxyCommand behind a socket pair: its end is an end of file, where paramiko's own spins."""
-
-    def __init__(self, command: str) -> None:
-        ours, theirs = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
-        self._process = subprocess.Popen(
-            shlex.split(command),
-            stdin=theirs.fileno(),
-            stdout=theirs.fileno(),
-            stderr=self._stderr,
-            start_new_session=True,
-        )
-        theirs.close()
-        self._socket = ours
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the socket in everything else."""
-        return getattr(self._socket, name)
+    def last_words(self) -> str:
+        """Return what the ProxyCommand on the way has said last, for a message: empty, or a clause that follows one."""
+        said = [hop.proxy.said() for hop in self.way() if hop.proxy]
+        return "".join(f"; the proxy command said: {each}" for each in said if each)
 
     def close(self) -> None:
-        """Close the socket and end the command."""
-        self._socket.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._stderr.close()
+        """End the connection, and what led to it."""
+        super().close()
+        self._end_proxy()
+        if isinstance(self.gateway, VerifiedConnection):
+            self.gateway.close()
+
+    def _end_proxy(self) -> None:
+        if self.proxy:
+            self.proxy.close()
 
 
 def make_config(ssh_config: Path | None) -> Any:

@@ -164,6 +164,7 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
     return fill(
         "airflow.service.j2",
         title=service.title,
+        proxy=inventory.database.proxy is not None,
         account=inventory.airflow.account,
         home=systemd_word(where.home),
         environment=systemd_word(where.environment),

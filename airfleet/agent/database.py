@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from airfleet.agent import airflow_cli, inside, run, users
+import glob
+import os
+
+from airfleet.agent import airflow_cli, inside, reach, run, users
 
 PROGRAM = "inside_postgres"
 MIGRATE_S = 1800
+REACH_S = 3
 HEAD = "head"
 THERE = "there"
 _looked = {}
@@ -15,7 +19,22 @@ def look_schema(key, ask):
     """Return the revision against the newest one of the installed Airflow, and whether the tables are there."""
     if not inside.there(ask["venv"]):
         return None, {"why": "there is no Airflow yet"}
+    if _way_is_to_come(ask):
+        return None, {"why": f"{ask['through']} does not run yet", "airflow": _installed(ask["venv"])}
     return schema_of(_metadata(ask))
+
+
+def _way_is_to_come(ask):
+    """Whether the database is reached through a unit of this host that does not listen: an earlier stage starts it."""
+    if not ask.get("through"):
+        return False
+    return reach.attempt(ask["dsn"]["host"], ask["dsn"]["port"], REACH_S) == "refused"
+
+
+def _installed(venv):
+    """Return the version of the installed Airflow by the name of its folder; None where there is none."""
+    found = glob.glob(f"{venv}/lib/python*/site-packages/apache_airflow-*.dist-info")
+    return os.path.basename(found[0])[len("apache_airflow-") : -len(".dist-info")] if found else None
 
 
 def state_of(seen):
@@ -74,6 +93,8 @@ def look_admin(username, ask):
     """Return the role of a user; None where there is no such user."""
     if not inside.there(ask["venv"]):
         return None, {"why": "there is no Airflow yet"}
+    if _way_is_to_come(ask):
+        return None, {"why": f"{ask['through']} does not run yet"}
     seen = _metadata(ask)
     user = seen["users"].get(username)
     if user is None and not seen["all_users"]:

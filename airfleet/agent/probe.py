@@ -49,6 +49,20 @@ def probe_redis(words, tell):
     return _until_well(check, words)
 
 
+def probe_proxy(words, tell):
+    """The Cloud SQL Auth Proxy says that it is ready: {"url", "timeout_s"}."""
+
+    def check():
+        try:
+            status = web.status(words["url"])
+        except web.Wrong as e:
+            return {"ok": False, "says": f"Auth Proxy: {e}"}
+        ready = status == 200
+        return {"ok": ready, "says": f"Auth Proxy at {words['url']} " + ("is ready" if ready else f"says {status}")}
+
+    return _until_well(check, words)
+
+
 def probe_database(words, tell):
     """Connect anew as Airflow's own role, read and write: {"dsn", "venv", "account", "timeout_s"}."""
     answer = _postgres("writes", words)

@@ -6,11 +6,12 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, free_port, postgres
+from agent_services import POSTGRES, free_port, postgres, running
 
 from airfleet.generations import filled, generation_of
 
@@ -347,3 +348,20 @@ def test_no_password_stands_in_a_command_line(agent, migrated):
     child.stdin.close()
     child.wait()
     assert seen == {"cmdline", "environ"}
+
+
+def test_a_database_behind_a_proxy_that_is_to_come_is_no_error(agent, migrated):
+    """Its schema is looked at once the proxy is there; which Airflow would use it is known all the same."""
+    port, health = free_port(), free_port()
+    words = {**migrated, "dsn": {**migrated["dsn"], "port": port}, "through": "cloud-sql-proxy.service"}
+    ready = {"url": f"http://127.0.0.1:{health}/readiness", "timeout_s": 0}
+    why = {"why": "cloud-sql-proxy.service does not run yet"}
+    for kind, key, told in (("schema", "metadata", {**why, "airflow": "2.11.2"}), ("admin", "admin", why)):
+        seen = agent.look(kind, key, **words)
+        assert (seen["state"], seen["detail"]) == (None, told)
+    assert not agent.call("probe_proxy", **ready)["words"]["ok"]
+    argv = [sys.executable, Path(__file__).with_name("stand_in_proxy.py"), port, migrated["dsn"]["port"], health]
+    with running(list(map(str, argv)), port, hard=True):
+        assert agent.call("probe_proxy", **ready)["words"]["ok"]
+        assert agent.look("schema", "metadata", **words)["state"] == WANT
+        assert agent.call("probe_database", **words, timeout_s=0)["words"]["ok"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 
+import paramiko
 import pytest
 import yaml
 
 from airfleet import session
+from airfleet.address import Address
 from airfleet.errors import ApplyFailed
 from airfleet.model import Change, Facts, Outcome, Seen
+from tests.flows.sshd import Sshd
 
 
 class Diary(list):
@@ -113,3 +116,43 @@ def install(monkeypatch, tmp_path):
         monkeypatch.setattr(session, "SshHost", make_host)
 
     return written
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    """A key, and the file that it is in."""
+    path = tmp_path_factory.mktemp("key") / "id"
+    made = paramiko.ECDSAKey.generate()
+    made.write_private_key_file(str(path))
+    return made, path
+
+
+@pytest.fixture
+def sshd(key):
+    """A function that starts a server which runs what it is asked for in a shell."""
+    started = []
+
+    def start(words=lambda command: ["sh", "-c", command]):
+        started.append(Sshd("ops", key[0], words).__enter__())
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.__exit__()
+
+
+@pytest.fixture
+def box(sshd):
+    return sshd()
+
+
+@pytest.fixture
+def address(key, tmp_path):
+    """A function that returns the address of a server; those that are `known` have their keys in the file."""
+
+    def made(box, *known, timeout_s=10, **way):
+        hosts = tmp_path / "known_hosts"
+        hosts.write_text("".join(f"{each.line}\n" for each in (box, *known)))
+        return Address("127.0.0.1", "ops", box.port, key[1], None, hosts, timeout_s, **way)
+
+    return made

@@ -14,13 +14,18 @@ CHUNK = 32768
 
 
 class Sshd:
-    """Listens on a loopback port as long as the block lasts; `asked` has the commands that came."""
+    """Listens on a loopback port as long as the block lasts; `asked` has the commands that came.
+
+    `led_to` has the places to which it was a jump host; a `silent` one does not get there.
+    """
 
     def __init__(self, user: str, key: paramiko.PKey, words) -> None:
         """Let this user in with this public key; `words` makes of a command line the argument list that is run."""
         self.user, self.key, self.words = user, key, words
         self.own = paramiko.ECDSAKey.generate()
         self.asked: list[str] = []
+        self.led_to: list[tuple[str, int]] = []
+        self.silent = False
         self._open: list[paramiko.Channel] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -46,10 +51,12 @@ class Sshd:
     def _serve(self, connection: socket.socket) -> None:
         transport = paramiko.Transport(connection)
         transport.add_server_key(self.own)
+        login = _Login(self)
         with contextlib.suppress(paramiko.SSHException, EOFError):
-            transport.start_server(server=_Login(self))
+            transport.start_server(server=login)
             while (channel := transport.accept(60)) is not None:
                 self._open.append(channel)  # paramiko itself has a weak reference alone, and one that is lost is closed
+                login.lead(channel)
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
         """Run a command, and pass on what it reads and says."""
@@ -73,6 +80,7 @@ class Sshd:
 class _Login(paramiko.ServerInterface):
     def __init__(self, sshd: Sshd) -> None:
         self.sshd = sshd
+        self.led: dict[int, socket.socket] = {}
 
     def get_allowed_auths(self, username):
         return "publickey"
@@ -84,15 +92,39 @@ class _Login(paramiko.ServerInterface):
     def check_channel_request(self, kind, chanid):
         return paramiko.OPEN_SUCCEEDED
 
+    def check_channel_direct_tcpip_request(self, chanid, origin, destination):
+        """A jump host: what its sshd leads to is asked for by (address, port)."""
+        self.sshd.led_to.append(destination)
+        if self.sshd.silent:
+            threading.Event().wait()
+        try:
+            way = socket.create_connection(destination, timeout=20)
+        except OSError:
+            return paramiko.OPEN_FAILED_CONNECT_FAILED
+        self.led[chanid] = way
+        return paramiko.OPEN_SUCCEEDED
+
+    def lead(self, channel: paramiko.Channel) -> None:
+        """Pass on what goes both ways through a channel that leads elsewhere."""
+        way = self.led.pop(channel.get_id(), None)
+        if way:
+            for read, write, end in (
+                (way.recv, channel.sendall, channel.close),
+                (channel.recv, way.sendall, way.close),
+            ):
+                threading.Thread(target=_copy, args=(read, write, end), daemon=True).start()
+
     def check_channel_exec_request(self, channel, command):
         threading.Thread(target=self.sshd.run, args=(channel, command.decode()), daemon=True).start()
         return True
 
 
-def _copy(read, write) -> None:
+def _copy(read, write, end=None) -> None:
     with contextlib.suppress(OSError, EOFError):
         while data := read(CHUNK):
             write(data)
+    if end:
+        end()
 
 
 def _feed(channel: paramiko.Channel, stdin) -> None:

@@ -14,6 +14,7 @@ from airfleet.inventory import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, Host, Inve
 from airfleet.inventory_reference import json_schema, reference
 from airfleet.secret_forms import NAMES
 from airfleet.sections import Section
+from airfleet.sections_database import Proxy
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "inventory.yaml").read_text()
@@ -30,7 +31,7 @@ def test_reference_is_current():
 def test_reference_has_every_key():
     """Every key stands in the reference, with a meaning."""
     rows = [row.split(" | ") for row in reference().splitlines() if row.startswith("| `")]
-    models = [Host, Notify, *SECTIONS.values()]
+    models = [Host, Notify, Proxy, *SECTIONS.values()]
     assert sum(len(model.model_fields) for model in models) + 3 + len(NAMES) == len(rows)
     assert [] == [row for row in rows if len(row[-1].rstrip(" |")) < 5]
 
@@ -50,6 +51,12 @@ def test_shipped_names_every_key_of_a_host():
     """The annotated inventory names every key of a host, those that may be left out in a comment."""
     hosts = TEXT.partition("\nhosts:\n")[2]
     assert [] == [name for name in Host.model_fields if not re.search(rf"\b{name}\b", hosts)]
+
+
+def test_shipped_names_every_key_of_the_proxy():
+    """So it does for the Auth Proxy of the database."""
+    database = TEXT.partition("\ndatabase:")[2].partition("\nredis:")[0]
+    assert [] == [name for name in Proxy.model_fields if not re.search(rf"\b{name}\b", database.partition("proxy:")[2])]
 
 
 def test_shipped_names_every_key_of_notify():

@@ -222,9 +222,15 @@ def test_a_port_that_something_else_has(installation):
 
 
 def test_a_jump_host_and_a_proxy_command(installation, site):
-    """ProxyJump in the inventory and ProxyCommand in the ssh config both lead to the host, its key verified."""
+    """Jump hosts and a proxy command, in the inventory and in the ssh config, lead to the host, its key verified."""
     jump = f"ops@{installation.machines['af2'].address}"
     installation.edit(lambda value: value["ssh"].update({"proxy_jump": jump}))
+    try:
+        assert installation.fab("plan", "--only", "af1").stdout.startswith("in order")
+    finally:
+        installation.edit(lambda value: value["ssh"].pop("proxy_jump"))
+    both = f"{jump},ops@{installation.machines['af1'].address}"
+    installation.edit(lambda value: value["ssh"].update({"proxy_jump": both}))
     try:
         assert installation.fab("plan", "--only", "af1").stdout.startswith("in order")
     finally:
@@ -237,6 +243,13 @@ def test_a_jump_host_and_a_proxy_command(installation, site):
         assert installation.fab("plan", "--only", "af1").stdout.startswith("in order")
     finally:
         installation.edit(lambda value: value["ssh"].update({"config": "/dev/null"}))
+    installation.edit(lambda value: value["ssh"].update({"proxy_command": via}))
+    try:
+        assert installation.fab("plan", "--only", "af1").stdout.startswith("in order")
+        installation.edit(lambda value: value["ssh"].update({"proxy_command": "sh -c 'echo gone away >&2'"}))
+        assert "the proxy command said: gone away" in installation.fab("plan", "--only", "af1", rc=3).stderr
+    finally:
+        installation.edit(lambda value: value["ssh"].pop("proxy_command"))
 
 
 def test_a_frozen_link_is_noticed(installation):

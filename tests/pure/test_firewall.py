@@ -84,11 +84,25 @@ def test_a_host_alone_needs_no_other(fleet):
     }
 
 
-def test_by_default_a_bastion_is_what_logs_in():
-    """With `ssh.proxy_jump` sshd must let in that one."""
-    text = f"ssh: {{proxy_jump: ops@bastion}}\n{HOSTS}"
-    found = ways(inventory.parse(text, Path("inventory.yaml")))
-    assert {way.source for way in found if way.why == firewall.SSH} == {"ops@bastion"}
+def test_with_jump_hosts_the_last_is_what_logs_in():
+    """Each must let the one before it in."""
+    text = f"ssh: {{proxy_jump: 'ops@bastion:2222,inner'}}\n{HOSTS}"
+    found = [way for way in ways(inventory.parse(text, Path("inventory.yaml"))) if way.why == firewall.SSH]
+    assert [(way.source, way.address, way.port) for way in found][:3] == [
+        ("operator", "bastion", 2222),
+        ("ops@bastion:2222", "inner", 22),
+        ("inner", "10.0.0.1", 2200),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "source"),
+    [("gcloud compute start-iap-tunnel %n %p", "IAP 35.235.240.0/20"), ("nc -X connect %h %p", "proxy command")],
+)
+def test_with_a_proxy_command_that_is_what_logs_in(command, source):
+    """Google's tunnel comes from a range that is known."""
+    found = ways(inventory.parse(f"ssh: {{proxy_command: {command}}}\n{HOSTS}", Path("inventory.yaml")))
+    assert {way.source for way in found if way.why == firewall.SSH} == {source}
 
 
 def test_what_can_be_probed_from_a_host_is_what_it_needs(fleet):

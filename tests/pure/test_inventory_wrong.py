@@ -33,7 +33,49 @@ def said(text: str) -> list[str]:
     return lines
 
 
+PROXY = "instance: 'p:europe-west1:db', sha256: " + "a" * 64
+WRONG_WITH_PROXY = [
+    (
+        "host: 10.0.0.5",
+        "url: 'https://d'",
+        "database.host: with database.proxy the services go to the proxy on their own",
+    ),
+    ("port: 80", "url: 'https://d'", "database.port: the proxy can't listen below 1024"),
+    ("port: 9090", "url: 'https://d'", "database.proxy.health_port: 9090 is database.port already"),
+    ("sslmode: require", "url: 'https://d'", "database.sslmode: require has no place here: the proxy encrypts"),
+    (
+        "port: 5432",
+        "health_port: 6379, path: /opt/p",
+        "hosts.af1.roles: redis.port and database.proxy.health_port are both",
+    ),
+    ("port: 5432", "private_ip: true", "database.proxy: needs `url` or `path`"),
+    ("port: 5432", "url: 'https://d', path: /opt/p", "database.proxy: needs `url` or `path`, not both"),
+    ("port: 5432", "path: /opt/../p", "database.proxy.path: "),
+    ("port: 5432", "path: /opt/p, sha: x", "database.proxy.sha: unknown key; did you mean 'sha256'?"),
+]
+
+
+@pytest.mark.parametrize(("database", "proxy", "problem"), WRONG_WITH_PROXY)
+def test_what_contradicts_an_auth_proxy(database, proxy, problem):
+    """It listens on loopback, without TLS, at a port that is free."""
+    host = "" if "host:" in database else "host: 127.0.0.1, "
+    text = ONE.replace("{host: 10.0.0.5}", f"{{{host}{database}, proxy: {{{PROXY}, {proxy}}}}}")
+    assert [line for line in said(text) if problem in line]
+
+
 WRONG = [
+    (
+        "ssh: {proxy_jump: a, proxy_command: nc %h %p}",
+        "ssh.proxy_command: ssh.proxy_jump is there too: which way? Leave one of them out",
+    ),
+    ("ssh: {proxy_command: nc '%h}", "ssh.proxy_command: can't be read: No closing quotation"),
+    (
+        "ssh: {proxy_command: nc %h %P}",
+        "ssh.proxy_command: '%P' means nothing here: %h, %p, %r and %n do, and %% is a percent sign",
+    ),
+    ("ssh: {proxy_command: ' '}", "ssh.proxy_command: can't be read: it is empty"),
+    ("ssh: {proxy_jump: 'a,b:99999'}", "ssh.proxy_jump: 'b:99999' has a port that does not exist"),
+    ("ssh: {proxy_jump: 'a,'}", "ssh.proxy_jump: 'a,' is not a host to jump over, as in user@bastion:22"),
     ("ssh: {prot: 22}", "ssh.prot: unknown key; did you mean 'port'?"),
     (
         "redis: {password: x}",

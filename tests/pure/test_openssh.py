@@ -75,6 +75,24 @@ def test_the_jump_host_is_held_to_the_same_keys(jump, expected):
     assert expected == words[-len(expected) :]
 
 
+def test_through_two_jump_hosts_each_is_reached_by_the_one_before():
+    """One command in the other; what OpenSSH and its shell read of each is what the next one gets."""
+    words = settings_of(command(proxy_jump="ann@one:2222,two"))[-1].removeprefix("ProxyCommand=")
+    outer = shlex.split(words.replace("[%h]:%p", "HOST").replace("%%", "%"))
+    assert outer[-4:] == ["-W", "HOST", "--", "two"]
+    inner = shlex.split(outer[outer.index("-W") - 1].removeprefix("ProxyCommand="))
+    assert inner[-8:] == ["-l", "ann", "-p", "2222", "-W", "[%h]:%p", "--", "one"]
+    assert inner[:-8] == outer[: outer.index("-W") - 2] == ["ssh", *command()[2:-3]]
+
+
+def test_a_proxy_command_is_passed_on_with_the_name_of_the_host():
+    """Its other tokens are OpenSSH's own, and no word of it becomes two for the shell that OpenSSH runs."""
+    whole = two_hosts()
+    host = whole.hosts["af1"].model_copy(update={"proxy_command": "gcloud tunnel %n %p '--note=a b; $X' 100%%"})
+    words = command_line(whole.model_copy(update={"hosts": {"af1": host}}), "af1", [], config=True)
+    assert "ProxyCommand=gcloud tunnel af1 %p '--note=a b; $X' 100%%" in settings_of(words)
+
+
 @pytest.mark.skipif(SSH is None, reason="there is no OpenSSH client here")
 def test_openssh_reads_the_paths_as_they_are_meant():
     """Blanks and percent signs in the names of files: OpenSSH itself says what it understood."""

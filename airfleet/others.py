@@ -82,7 +82,7 @@ class Others:
                     raise GateRefused(
                         f"{KEYS[key]} in {self._fleet.secrets.file} is not the one that {name} has",
                         place=inventory.environment,
-                        remedy="get the file from whoever bootstrapped; a key that is to be changed is changed on all"
+                        remedy="get theirs from whoever bootstrapped; a key that is to be changed is changed on all"
                         " hosts at once: fab bootstrap without --only",
                     )
 

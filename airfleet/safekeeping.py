@@ -69,8 +69,7 @@ def check(env: str) -> Checked:
         known = secret_store.load(path, os.environ)
         return _judged(path.name, [_at_hand(name, known, inventory) for name in NAMES], known)
     given = secret_store.from_environment(os.environ)
-    manager.connect()
-    with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
+    with manager.connected(), ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
         looked = list(pool.map(lambda name: _looked(name, given, inventory, manager), NAMES))
     errors = [error for _, error in looked if error]
     if len(errors) > 1 and len({error.remedy for error in errors}) == 1:
@@ -93,6 +92,13 @@ def push(env: str, say: Callable[[str], None], *, dry_run: bool) -> None:
     known = secret_store.load(path, {})
     if not known.present():
         raise UsageError("there is no secret in it", place=path.name, remedy="fab secrets.check", state=NOBODY)
+    with manager.connected():
+        _push(manager, known, inventory.secrets.versions, say, dry_run=dry_run)
+
+
+def _push(
+    manager: Manager, known: Secrets, pinned: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool
+) -> None:
     held = {name: _newest(manager, name) for name in known.present()}
     different = {name: why for name in held if (why := _differs(manager, name, held[name], known[name]))}
     for name in known.present():
@@ -102,7 +108,7 @@ def push(env: str, say: Callable[[str], None], *, dry_run: bool) -> None:
             say(f"{name}: {different[name]}: would be uploaded")
     if dry_run and different:
         raise ChangesPending(f"{len(different)} to upload", place=manager.place, remedy="fab secrets.push")
-    _upload(manager, known, different, inventory.secrets.versions, say)
+    _upload(manager, known, different, pinned, say)
 
 
 def _upload(

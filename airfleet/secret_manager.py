@@ -51,12 +51,17 @@ class Manager:
         """Return the name that a secret has there."""
         return self.prefix + name
 
-    def connect(self) -> Manager:
-        """Find the login on this computer, and return the manager; that there is none is an error."""
+    @contextmanager
+    def connected(self) -> Iterator[Manager]:
+        """Find the login on this computer, which may be an error, and close the connection when all is asked."""
         _need_library()
         with self._asking("", "", ""):
-            self._client  # noqa: B018  # made by being asked for, before several threads use it
-        return self
+            client = self._client  # before several threads ask for it
+        try:
+            yield self
+        finally:
+            client.transport.close()
+            del self._client
 
     def read(self, name: str, version: str = LATEST) -> Held | None:
         """Return a version of a secret; None where there is no such secret, or one without versions."""

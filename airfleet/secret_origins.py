@@ -56,9 +56,9 @@ def load(inventory: Inventory, path: Path, environ: Mapping[str, str]) -> Secret
     given = secret_store.from_environment(environ)
     asked = [name for name in needed(inventory) if name not in given]
     versions = inventory.secrets.versions
-    if asked:
-        manager.connect()
-    with ThreadPoolExecutor(max_workers=len(asked) or 1) as pool:
+    if not asked:
+        return replace(given, file=manager.place)
+    with manager.connected(), ThreadPoolExecutor(max_workers=len(asked)) as pool:
         found = pool.map(lambda name: manager.read(name, versions.get(name, LATEST)), asked)
         values = {name: taken(manager, name, held) for name, held in zip(asked, found, strict=True) if held}
     into = f"{path.name} (mode 0600) and type fab secrets.push"
@@ -92,6 +92,12 @@ def keep(known: Secrets, new: Iterable[str], inventory: Inventory, path: Path, e
     if manager is None:
         secret_store.save(path, known)
         return f"made the secrets {', '.join(names)} in {path.name} (0600): keep this file"
+    with manager.connected():
+        _add(manager, known, names)
+    return f"made the secrets {', '.join(names)} in {manager.place}"
+
+
+def _add(manager: Manager, known: Secrets, names: list[str]) -> None:
     held = {name: manager.read(name) for name in names}
     lacking = [name for name, there in held.items() if not (there and taken(manager, name, there) == known[name])]
     if there := [name for name in lacking if held[name] and name not in RENEWABLE]:
@@ -108,7 +114,6 @@ def keep(known: Secrets, new: Iterable[str], inventory: Inventory, path: Path, e
             e.state = f"no host was changed; made in {manager.place}: {', '.join(made) or 'nothing'}"
             raise
         made.append(name)
-    return f"made the secrets {', '.join(names)} in {manager.place}"
 
 
 def at_hand(inventory: Inventory, path: Path, environ: Mapping[str, str]) -> Secrets:

@@ -65,6 +65,8 @@ CALLS = {
     "history": "history",
     "verify_history": "history",
     "members": "history",
+    "audit_copy": "audit",
+    "audit_compare": "audit",
     "releases": "releases",
     "prune": "releases",
     "release_of": "releases",

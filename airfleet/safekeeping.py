@@ -1,4 +1,4 @@
-"""The flows of `fab secrets.check` and `fab secrets.push`: where each secret comes from, how it gets there."""
+"""The flows of `fab secrets.check`, `push` and `pull`: where each secret comes from, how it gets there and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from airfleet import session
 from airfleet.errors import ChangesPending, FleetError, GateRefused, HostUnreachable, UsageError
 from airfleet.secret_forms import GENERATED, NAMES
 from airfleet.secret_manager import LATEST, NOBODY, Manager, NotEnabled
-from airfleet.secret_origins import manager_of, needed, taken
+from airfleet.secret_origins import load, manager_of, needed, taken
+from airfleet.secrets import EMULATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,6 +81,31 @@ def check(env: str) -> Checked:
 
 def push(env: str, say: Callable[[str], None], *, dry_run: bool) -> None:
     """Upload what the secrets file has and the manager lacks, or has otherwise; the environment is left out of it."""
+    path, inventory, manager = _managed(env)
+    known = secret_store.load(path, {})
+    if not _names(known):
+        raise UsageError("there is no secret in it", place=path.name, remedy="fab secrets.check", state=NOBODY)
+    with manager.connected():
+        _push(manager, known, inventory.secrets.versions, say, dry_run=dry_run)
+
+
+def pull(env: str, say: Callable[[str], None]) -> None:
+    """Write what the manager has, and the inventory has a use for, into the secrets file, over no other value."""
+    path, inventory, manager = _managed(env)
+    theirs = load(inventory, path, {EMULATOR: manager.emulator})
+    ours = secret_store.load(path, {})
+    if other := [name for name in _names(theirs) if name in ours and ours[name] != theirs[name]]:
+        raise GateRefused(
+            f"has another {', '.join(other)} than {manager.place}",
+            place=path.name,
+            remedy="fab secrets.push, if the file is right; else move it away first",
+        )
+    new = [name for name in _names(theirs) if name not in ours]
+    secret_store.save(path, theirs)
+    say(f"{path.name} (0600): {', '.join(new) + ' written' if new else 'has them all'}")
+
+
+def _managed(env: str) -> tuple[Path, Inventory, Manager]:
     path, inventory = _opened(env)
     manager = manager_of(inventory, os.environ)
     if manager is None:
@@ -89,19 +115,19 @@ def push(env: str, say: Callable[[str], None], *, dry_run: bool) -> None:
             remedy="write into the inventory: secrets: {provider: gcp, project: PROJECT}",
             state=NOBODY,
         )
-    known = secret_store.load(path, {})
-    if not known.present():
-        raise UsageError("there is no secret in it", place=path.name, remedy="fab secrets.check", state=NOBODY)
-    with manager.connected():
-        _push(manager, known, inventory.secrets.versions, say, dry_run=dry_run)
+    return path, inventory, manager
+
+
+def _names(known: Secrets) -> list[str]:
+    return [name for name in NAMES if name in known]
 
 
 def _push(
     manager: Manager, known: Secrets, pinned: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool
 ) -> None:
-    held = {name: _newest(manager, name) for name in known.present()}
+    held = {name: _newest(manager, name) for name in _names(known)}
     different = {name: why for name in held if (why := _differs(manager, name, held[name], known[name]))}
-    for name in known.present():
+    for name in held:
         if name not in different:
             say(f"{name}: as {manager.called(name)} has it")
         elif dry_run:

@@ -39,3 +39,15 @@ def push(c, env="", dry_run=False):
     from airfleet import safekeeping
 
     safekeeping.push(environment(env), print, dry_run=dry_run)
+
+
+@command(help={"env": ENV_HELP})
+def pull(c, env=""):
+    """
+    Write what Google's Secret Manager has into the secrets file (0600): the way back, or a copy to put away.
+
+    Only what the inventory has a use for; refused, exit 8, where the file has another value.
+    """
+    from airfleet import safekeeping
+
+    safekeeping.pull(environment(env), print)

@@ -345,6 +345,18 @@ class TestCommands:
         said = "".join(each.out + each.error for each in (planned, *done))
         assert ("hunter22" in said, FERNET in said) == (False, False)
 
+    def test_what_the_manager_has_comes_back(self, fab, file, service):
+        """Into a file of mode 0600; never over another value: exit 8."""
+        fill(service)
+        refused = fab(tasks.pull)
+        assert (8, "hunter22" in refused.error) == (refused.code, False)
+        assert "has another database_password" in refused.error
+        service.give("database_password", "hunter22")
+        assert 0 == fab(tasks.pull).code
+        assert NEEDED == set(yaml.safe_load(file.read_text()))
+        assert 0o600 == file.stat().st_mode & 0o777
+        assert "has them all" in fab(tasks.pull).out
+
     def test_check_says_where_each_comes_from(self, fab, service, monkeypatch):
         """Exit 2 while one is missing that has to be given, 8 where one may not be read; never a value."""
         fill(service)

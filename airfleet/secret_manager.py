@@ -5,6 +5,7 @@ Google's library is imported when the first question is asked, and by nobody who
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -181,11 +182,10 @@ class Manager:
             return _words(
                 f"{secret} can't be made: {told}", f"{make}, as your organisation wants it; then run it again"
             )
-        remedy = f"gcloud secrets versions enable {version} --secret={secret} {self._project}"
+        number = re.search(r"/versions/(\d+)", told)  # `latest` is the name of one with a number
+        remedy = f"gcloud secrets versions enable {number[1] if number else version} --secret={secret} {self._project}"
         if "DESTROYED" in told:
             remedy = f"gcloud secrets versions list {secret} {self._project}; then pin one: secrets.versions.{name}"
-        elif version == LATEST:
-            remedy = remedy.replace(f" {LATEST} ", " NUMBER ")
         return _words(f"version {version} of {secret} can't be read: {told}", remedy)
 
 

@@ -150,7 +150,7 @@ class TestRefusals:
         ("version", "state", "mends"),
         [
             ("1", "DISABLED", f"gcloud secrets versions enable 1 --secret={PREFIX}redis_password"),
-            ("latest", "DISABLED", f"gcloud secrets versions enable NUMBER --secret={PREFIX}redis_password"),
+            ("latest", "DISABLED", f"gcloud secrets versions enable 1 --secret={PREFIX}redis_password"),
             ("1", "DESTROYED", f"gcloud secrets versions list {PREFIX}redis_password"),
         ],
     )

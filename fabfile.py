@@ -18,6 +18,7 @@ from tasks import (
     maintenance,
     retire,
     sandbox,
+    secrets,
     services,
     status,
     upgrade,
@@ -60,4 +61,5 @@ namespace.add_collection(Collection.from_module(backup))
 namespace.add_collection(Collection.from_module(inventory))
 namespace.add_collection(Collection.from_module(maintenance))
 namespace.add_collection(Collection.from_module(sandbox))
+namespace.add_collection(Collection.from_module(secrets))
 namespace.add_collection(Collection.from_module(users))

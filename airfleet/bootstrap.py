@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airfleet import bootstrap_guards, connections, gates, members, probes, records, rollout, session, way_back_files
-from airfleet import secrets as secret_store
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.errors import ChangesPending
@@ -15,6 +15,7 @@ from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
 from airfleet.plan import make_plan
 from airfleet.restarts import Restarts
+from airfleet.secret_origins import keep
 from airfleet.way_back import MIGRATED, WayBack
 
 if TYPE_CHECKING:
@@ -160,10 +161,7 @@ class _Run:
         """Converge, gate each stage by its probes, and say what was done; the lock is held."""
         fleet = self.fleet
         if fleet.new_secrets:
-            secret_store.save(fleet.secrets_path, fleet.secrets)
-            self.screen.say(
-                f"made the secrets {', '.join(fleet.new_secrets)} in {fleet.secrets_path.name} (0600): keep this file"
-            )
+            self.screen.say(keep(fleet.secrets, fleet.new_secrets, fleet.inventory, fleet.secrets_path, os.environ))
         self.look()
         self.back.adopt(self.facts)
         if self.upgrading:

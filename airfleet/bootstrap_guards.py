@@ -42,9 +42,10 @@ def same_secrets(fleet: Fleet, facts: Iterable[Facts]) -> None:
     config = layout_of(fleet.inventory).config
     new = [name for name in fleet.new_secrets if name not in RENEWABLE]
     seen = [fact.seen.get(("file", config)) for fact in facts]
+    push = " (then: fab secrets.push)" if fleet.secrets.into else ""
     if new and any(each and each.state for each in seen):
         raise GateRefused(
-            f"{fleet.secrets_path.name} lacks {', '.join(new)}, but the hosts have them",
+            f"{fleet.secrets.file} lacks {', '.join(new)}, but the hosts have them",
             place=fleet.inventory.environment,
-            remedy=f"get the file from whoever bootstrapped, or the values from {config} on a host",
+            remedy=f"get the file from whoever bootstrapped{push}, or the values from {config} on a host",
         )

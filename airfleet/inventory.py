@@ -33,6 +33,7 @@ from airfleet.sections import (
 from airfleet.sections_backup import Backup
 from airfleet.sections_database import Database
 from airfleet.sections_notify import Notify
+from airfleet.sections_secrets import SecretSource
 from airfleet.sections_ssh import Ssh
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Pyenv",
     "Redis",
     "Role",
+    "SecretSource",
     "Ssh",
     "example_hosts",
     "examples",
@@ -126,6 +128,7 @@ class Inventory(Section):
     dags: Dags
     backup: Backup = Field(default_factory=Backup)
     admin: Admin = Field(default_factory=Admin)
+    secrets: SecretSource = Field(default_factory=SecretSource)
     notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
 

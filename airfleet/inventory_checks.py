@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from airfleet.generations import GENERATIONS
 from airfleet.openssh import place_of_jump, proxy_words, wrong_tokens
 from airfleet.places import nearest
+from airfleet.secret_forms import NAMES
 from airfleet.versions import PYTHONS
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airfleet.places import Path
     from airfleet.sections import Airflow, Celery
     from airfleet.sections_database import Database, Proxy
+    from airfleet.sections_secrets import SecretSource
 
 Problem = tuple["Path", str]
 
@@ -44,6 +46,7 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _roles(inventory)
     yield from _hosts(inventory)
     yield from _notify(inventory)
+    yield from _secrets(inventory.secrets)
     for path, address in _addresses(inventory):
         if not _is_address(address):
             yield path, f"'{address}' is not an IP address"
@@ -234,6 +237,14 @@ def _notify(inventory: Inventory) -> Iterator[Problem]:
         if bool(entry.command) == bool(entry.webhook):
             yield ("notify", at), "needs `command` or `webhook`" + (", not both" if entry.command else "")
         yield from _twice(("notify", at, "on"), entry.on)
+
+
+def _secrets(source: SecretSource) -> Iterator[Problem]:
+    if source.provider == "gcp" and not source.project:
+        yield ("secrets",), "provider gcp needs `project`"
+    for name in source.versions:
+        if name not in NAMES:
+            yield ("secrets", "versions", name), f"unknown secret{nearest(name, NAMES)}"
 
 
 def _addresses(inventory: Inventory) -> Iterator[tuple[Path, str]]:

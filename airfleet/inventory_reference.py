@@ -45,7 +45,8 @@ _TAIL = """\
 
 They stand in `secrets.yaml` beside the inventory, mode 0600, never in git; the first `fab bootstrap` makes the file. A
 file that others can read, or that belongs to somebody else, is refused. `{prefix}<NAME>` in the environment wins
-over the file and is not written to it.
+over the file and is not written to it. With `secrets.provider: gcp` they are in Google's Secret Manager instead
+([google-secrets.md](google-secrets.md)).
 
 | secret | who makes it | meaning |
 |---|---|---|

@@ -80,9 +80,9 @@ class Others:
                 value = theirs.get(section, option, fallback=None)
                 if value is not None and value.replace("%%", "%") != ours[section][option]:
                     raise GateRefused(
-                        f"{KEYS[key]} in {self._fleet.secrets_path.name} is not the one that {name} has",
+                        f"{KEYS[key]} in {self._fleet.secrets.file} is not the one that {name} has",
                         place=inventory.environment,
-                        remedy="get the file from whoever bootstrapped; a key that is to be changed is changed on all"
+                        remedy="get theirs from whoever bootstrapped; a key that is to be changed is changed on all"
                         " hosts at once: fab bootstrap without --only",
                     )
 

@@ -18,6 +18,7 @@ ADDRESS: Final = rf"^({_NAME}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
 BASE_URL: Final = rf"^https?://{_PLACE}(/[A-Za-z0-9._~/-]*)?$"
 BUCKET: Final = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
 EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
+ENDPOINT: Final = rf"^({_NAME}|\[[0-9A-Fa-f:.]+\]):[0-9]{{1,5}}$"
 EXTRA: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 FOLDER: Final = r"^/[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*$"
 HOST: Final = rf"^{_LABEL}$"
@@ -30,6 +31,7 @@ LOGIN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}$"
 MEMORY: Final = r"^[1-9][0-9]*([kKmMgG][bB]?)?$"
 PLACE: Final = rf"^gs://{BUCKET[1:-1]}(/{_FOLDERS})?$"
 PREFIX: Final = rf"^{_FOLDERS}$"
+PROJECT: Final = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
 PYTHON: Final = r"^(system|3\.[0-9]{1,3}\.[0-9]{1,3})$"
 RELATIVE: Final = r"^(\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*)$"
 REPOSITORY: Final = (
@@ -39,6 +41,8 @@ REPOSITORY: Final = (
 REQUIREMENT: Final = r"^[A-Za-z0-9][^\x00-\x1f\x7f]*$"
 SCHEDULE: Final = r"^[A-Za-z0-9*][A-Za-z0-9*,.:/~ +_-]*$"
 REVISION: Final = r"^[^\s\x00-\x1f\x7f~^:?*\[\\@{/.-][^\s\x00-\x1f\x7f~^:?*\[\\{]*$"
+SECRET_PREFIX: Final = r"^[A-Za-z0-9_-]{0,200}$"  # noqa: S105  # a form, as all of these
+SECRET_VERSION: Final = r"^(latest|[1-9][0-9]{0,8})$"  # noqa: S105
 SETTING: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 SHA256: Final = r"^[0-9a-f]{64}$"
 TIMEZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
@@ -55,6 +59,7 @@ WORDS: Final = {
     BASE_URL: "a URL with scheme and host, as in http://airflow.example.com",
     BUCKET: "a bucket name: small letters, digits, . _ and -, without gs://",
     EMAIL: "an e-mail address",
+    ENDPOINT: "HOST:PORT",
     EXTRA: "an extra: letters, digits, . _ and -",
     FOLDER: "an absolute path of letters, digits, . _ - and /",
     HOST: "a host name: letters, digits and -, not - at its ends, at most 63",
@@ -66,12 +71,15 @@ WORDS: Final = {
     MEMORY: "an amount of memory, as in 512mb or 2gb",
     PLACE: "a place in Cloud Storage, as in gs://BUCKET/FOLDER",
     PREFIX: "a path of letters, digits, . _ = - and /, without / at its ends",
+    PROJECT: "the id of a project: small letters, digits and -, a letter first, 6 to 30 of them",
     PYTHON: "a full version, as in 3.11.13, or `system`",
     RELATIVE: "a path inside the repository, or `.` for its root",
     REPOSITORY: "a git URL without a password, as in https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
     REQUIREMENT: "a requirement, as in pandas==2.1.4",
     REVISION: "a branch or tag",
     SCHEDULE: "a time as systemd's OnCalendar has it, as in `daily` or `*-*-* 03:30:00 Asia/Seoul`",
+    SECRET_PREFIX: "letters, digits, _ and -",
+    SECRET_VERSION: 'the number of a version, in quotes: "3"; or `latest`',
     SETTING: "a name in airflow.cfg: letters, digits, _ . and -",
     SHA256: "a SHA-256: 64 letters of 0-9 and a-f",
     TIMEZONE: "a time zone, as in Asia/Seoul",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airfleet import history, records, session
+from airfleet import audit, history, records, session
 from airfleet.errors import NotHealthy, UsageError
 from airfleet.layout import layout_of
 from airfleet.rollout import on_each
@@ -42,11 +42,17 @@ def entries(env: str, limit: int) -> list[dict[str, Any]]:
 
 
 def verified(env: str) -> dict[str, Any]:
-    """Return {"hosts": {name: {"lines", "chained", "faults"}}, "contradictions": […], "missed": {name: count}}."""
+    """Return {"hosts": {name: {"lines", "chained", "faults"}}, "contradictions": […], "missed": {name: count}}.
+
+    Where the hosts copy their history to a bucket, each has "bucket": its place, and what `audit_compare` answers.
+    """
     with session.opened(env, doing="history") as fleet:
         fleet.connect()
         seen = records.verify(fleet)
+        copied = records.audited(fleet)
     hosts = {name: {key: answer[key] for key in ("lines", "chained", "faults")} for name, answer in seen.items()}
+    for name, answer in copied.items():
+        hosts[name]["bucket"] = {"place": audit.place_of(fleet.inventory, name), **answer}
     return {"hosts": hosts, "contradictions": history.contradictions(seen), "missed": history.missed(seen)}
 
 
@@ -55,11 +61,27 @@ def refuse_broken(found: dict[str, Any]) -> None:
     wrong = [
         f"{name}: line {each['line']} {each['what']}"
         for name, host in found["hosts"].items()
-        for each in host["faults"]
+        for each in [*host["faults"], *host.get("bucket", {}).get("lost", ())]
     ]
+    wrong += [f"{name}: and {more} more lines" for name, host in found["hosts"].items() if (more := _more(host))]
     if wrong := wrong + found["contradictions"]:
         raise NotHealthy(
             "the history was tampered with, or a disk lost something:\n    " + "\n    ".join(wrong),
             place="/var/log/airfleet/history.jsonl",
-            remedy="compare the file with that of another host; keep both",
+            remedy="compare the file with that of another host, or with the copy in the bucket, and keep all of them;"
+            " where a machine was replaced, move its folder in the bucket aside",
         )
+    unread = {
+        name: host["bucket"]["problem"] for name, host in found["hosts"].items() if "problem" in host.get("bucket", {})
+    }
+    if unread:
+        raise NotHealthy(
+            "the hosts' own lines are whole; their copies could not be looked at:\n    "
+            + "\n    ".join(f"{name}: {problem}" for name, problem in unread.items()),
+            place="the bucket",
+            remedy="fab verify-logs tries it",
+        )
+
+
+def _more(host: dict[str, Any]) -> int:
+    return int(host.get("bucket", {}).get("more", 0))

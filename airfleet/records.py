@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history, notify
+from airfleet import audit, history, notify
 from airfleet.errors import ApplyFailed, FleetError, GateRefused
 from airfleet.failures import together
 from airfleet.remote import local_user
@@ -61,7 +61,7 @@ def recorded(fleet: Fleet, words: Words, say: Callable[[str, str], None] = _prin
         try:
             # What went wrong is what the operator must read, not that a host which is gone could not note it down.
             with suppress(*([] if words["result"] == history.DONE else [FleetError])):
-                _write(fleet, words)
+                _write(fleet, words, say)
         finally:
             fleet.afterwards.append(lambda: notify.tell(fleet, words, say))
 
@@ -76,7 +76,7 @@ def worked_off(fleet: Fleet, worklist: Worklist, words: Words, say: Callable[[st
             words["hosts"] = worklist.became()
 
 
-def _write(fleet: Fleet, words: Words) -> None:
+def _write(fleet: Fleet, words: Words, say: Callable[[str, str], None]) -> None:
     lost = []
 
     def work(host: Host) -> None:
@@ -84,6 +84,8 @@ def _write(fleet: Fleet, words: Words) -> None:
             host.call("record", {"entry": dict(words)})
         except FleetError as e:
             lost.append(e)
+            return
+        _copy(fleet, host, say)
 
     on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
     if len(lost) == len(fleet.everyone):
@@ -93,6 +95,30 @@ def _write(fleet: Fleet, words: Words) -> None:
             remedy="look at /var/log/airfleet there",
             state="all else is done",
         )
+
+
+def _copy(fleet: Fleet, host: Host, say: Callable[[str, str], None]) -> None:
+    """Have a host copy its history to the bucket, where there is one; whoever can't does it with the next entry."""
+    if bucket := audit.words_of(fleet.inventory, host.name):
+        try:
+            host.call("audit_copy", bucket)
+        except FleetError as e:
+            why = f"{e.problem} (it will be with the next entry)"
+            say(f"  {host.name}: its history was not copied to the bucket: {why}", "yellow")
+
+
+def audited(fleet: Fleet) -> dict[str, Words]:
+    """Return how each host's history compares with its copy: `audit_compare` or {"problem"}; {} without a bucket."""
+
+    def work(host: Host) -> Words:
+        try:
+            return host.call("audit_compare", audit.words_of(fleet.inventory, host.name) or {})
+        except FleetError as e:
+            return {"problem": e.problem}
+
+    if not audit.words_of(fleet.inventory, ""):
+        return {}
+    return on_each(fleet.everyone, work, parallel=fleet.inventory.ssh.parallel)
 
 
 def verify(fleet: Fleet) -> dict[str, Words]:

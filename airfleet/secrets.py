@@ -12,7 +12,7 @@ import os
 import secrets
 import shlex
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX: Final = "AIRFLEET_SECRET_"
+EMULATOR: Final = PREFIX + "MANAGER_EMULATOR"  # no secret: where a stand-in for Google's Secret Manager listens
 _NOTHING: Final = "nothing was contacted"
 
 
@@ -68,11 +69,15 @@ class Secret:
 
 @dataclass(frozen=True)
 class Secrets:
-    """The secrets of one installation; asking for one that is not there is a UsageError that says how to give it."""
+    """The secrets of one installation; asking for one that is not there is a UsageError that says how to give it.
+
+    `file` is where they were read from, in words; `into` where a missing one is to be written, if not there.
+    """
 
     values: Mapping[str, Secret] = field(repr=False)
     file: str = "secrets.yaml"
     from_environment: frozenset[str] = frozenset()
+    into: str = ""
 
     def present(self) -> tuple[str, ...]:
         """Return the names of those that are there."""
@@ -126,10 +131,11 @@ class Secrets:
             variables = ", ".join(PREFIX + name.upper() for name in missing)
             keys = ", ".join(missing)
             made = "; `fab bootstrap` generates it" if set(missing) <= set(GENERATED) else ""
+            into = self.into or f"{self.file} (mode 0600)"
             raise UsageError(
                 f"missing: {keys}",
                 place=self.file,
-                remedy=f"write {keys} into {self.file} (mode 0600), or set {variables} in the environment{made}",
+                remedy=f"write {keys} into {into}, or set {variables} in the environment{made}",
                 state=_NOTHING,
             )
 
@@ -159,22 +165,25 @@ def load(path: Path, environ: Mapping[str, str]) -> Secrets:
         values = {name: _taken(document, name, value) for name, value in document.value.items()}
     elif document.value is not None:
         document.complain((), "needs keys with values")
-    given = {}
-    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        name = variable.removeprefix(PREFIX).lower()
-        problem = problem_of(name, environ[variable])
-        if problem:
-            document.complaints.append(places.Complaint(f"environment: {variable}", 0, (), problem))
-        given[name] = Secret(tidy(name, environ[variable]))
+    given = _given(environ, document.complaints)
     if document.complaints:
         raise places.BadFile(document.complaints)
     return Secrets(values | given, path.name, frozenset(given))
 
 
+def from_environment(environ: Mapping[str, str]) -> Secrets:
+    """Return the secrets of the environment alone."""
+    complaints: list[places.Complaint] = []
+    given = _given(environ, complaints)
+    if complaints:
+        raise places.BadFile(complaints)
+    return Secrets(given, "environment", frozenset(given))
+
+
 def complete(known: Secrets, names: Sequence[str] = GENERATED) -> Secrets:
     """Return the secrets with a new random value for each of these that is not there yet."""
     made = {name: generate(name) for name in names if name not in known}
-    return Secrets({**known.values, **made}, known.file, known.from_environment)
+    return replace(known, values={**known.values, **made})
 
 
 def generate(name: str) -> Secret:
@@ -200,6 +209,16 @@ def save(path: Path, known: Secrets) -> None:
         write_privately(path, new)
     except OSError as e:
         raise UsageError(f"can't be written: {e.strerror}", place=path.name) from e
+
+
+def _given(environ: Mapping[str, str], complaints: list[places.Complaint]) -> dict[str, Secret]:
+    given = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name != EMULATOR):
+        name = variable.removeprefix(PREFIX).lower()
+        if problem := problem_of(name, environ[variable]):
+            complaints.append(places.Complaint(f"environment: {variable}", 0, (), problem))
+        given[name] = Secret(tidy(name, environ[variable]))
+    return given
 
 
 def _private_text(path: Path) -> str:

@@ -79,5 +79,6 @@ def _without(text: str, document: places.Document, names: Mapping[str, str]) -> 
 
 
 def _entry(name: str, value: str) -> str:
-    style = "|" if "\n" in value else '"'
+    # A block that ends with an empty line would end the document, too.
+    style = "|" if "\n" in value and not f"\n{value}".endswith("\n\n") else '"'
     return f"{name}: " + yaml.dump(value, default_style=style, width=2**31, allow_unicode=True, Dumper=yaml.SafeDumper)

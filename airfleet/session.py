@@ -19,9 +19,8 @@ from airfleet.batches import replaceable
 from airfleet.choice import chosen
 from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped
 from airfleet.failures import Failures
-from airfleet.generations import GENERATIONS, generation_of
 from airfleet.remote import SshHost, local_user
-from airfleet.secret_forms import GENERATED
+from airfleet.secret_origins import generated_for, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -173,13 +172,6 @@ class Fleet:
             self.afterwards.pop(0)()
 
 
-def generated_for(version: str) -> list[str]:
-    """Return the names of the secrets that are made for this Airflow: those of other generations are not."""
-    own = generation_of(version).secrets
-    others = {name for each in GENERATIONS for name in each.secrets if name not in own}
-    return [name for name in GENERATED if name not in others]
-
-
 @contextmanager
 def opened(
     env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path | None = None
@@ -193,7 +185,7 @@ def opened(
     inventories.refuse_examples(inventory)
     names = chosen(inventory, only, path.name)
     secrets_path = secret_store.path_beside(path)
-    secrets = secret_store.load(secrets_path, os.environ)
+    secrets = load(inventory, secrets_path, os.environ)
     made: tuple[str, ...] = ()
     if make_secrets:
         before = secrets

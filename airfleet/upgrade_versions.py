@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airfleet import secrets as secret_store
-from airfleet import session
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of, is_older
 from airfleet.inventory_checks import SUPPORTED_PYTHONS
+from airfleet.secret_origins import generated_for
 
 if TYPE_CHECKING:
     from airfleet.bootstrap import Screen
@@ -52,7 +52,7 @@ def with_version(fleet: Fleet, version: str) -> Fleet:
     """Return a session as another version of Airflow has it."""
     airflow = fleet.inventory.airflow.model_copy(update={"version": version})
     inventory = fleet.inventory.model_copy(update={"airflow": airflow})
-    secrets = secret_store.complete(fleet.secrets, session.generated_for(version))
+    secrets = secret_store.complete(fleet.secrets, generated_for(version))
     made = tuple(name for name in secrets.present() if name not in fleet.secrets)
     return replace(fleet, inventory=inventory, secrets=secrets, new_secrets=made)
 

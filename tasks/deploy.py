@@ -115,7 +115,8 @@ def history(c, env="", json=False, limit=20, verify=False):
     Tell who did what to this installation, from where, when, and what became of it on each host.
 
     Every host keeps it, in a chain: each line has the digest of the one before it. With --verify the chains are looked
-    at and the hosts compared; exit 9 names the lines that somebody has changed, removed or put elsewhere.
+    at and the hosts compared, also with their copies in the bucket, where the inventory has one; exit 9 names the lines
+    that somebody has changed, removed or put elsewhere.
     """
     import json as as_json
 
@@ -130,7 +131,9 @@ def history(c, env="", json=False, limit=20, verify=False):
             for name, host in checked["hosts"].items():
                 away = checked["missed"].get(name)
                 note = f"; {away} of the others' are not there (it was away, or they were removed)" if away else ""
-                print(f"{name}: {host['lines']} lines, {host['chained']} in the chain{note}")
+                copy = host.get("bucket", {})
+                copied = f", {copy['there']} in {copy['place']}" if "there" in copy else ""
+                print(f"{name}: {host['lines']} lines, {host['chained']} in the chain{copied}{note}")
         reading.refuse_broken(checked)
         return
     found = reading.entries(environment(env), limit)

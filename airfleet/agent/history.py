@@ -46,9 +46,9 @@ def verify_history(words, tell):
     The digest is of what an entry says, which is the same on every host.
     """
     path = words.get("path", PATH)
-    text = _text(path)
+    text = text_of(path)
     try:
-        head = json.loads(_text(f"{path}.head") or "{}")
+        head = json.loads(text_of(f"{path}.head") or "{}")
     except ValueError:
         head = {}
     chained, faults = chain.faults(text, head)
@@ -84,10 +84,11 @@ def members(words, tell=None):
 
 
 def _read(words):
-    return [chain.bare(entry) for entry in _entries(_text(words.get("path", PATH)))]
+    return [chain.bare(entry) for entry in _entries(text_of(words.get("path", PATH)))]
 
 
-def _text(path):
+def text_of(path):
+    """Return the text of a history, or of what stands beside it; "" where there is none."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as f:
             return f.read()

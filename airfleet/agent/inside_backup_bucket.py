@@ -15,19 +15,14 @@ import signal
 import site
 import struct
 
-from airfleet.agent.inside_storage import ROLE, refused, said, status
+from airfleet.agent.inside_storage import Bad, Bucket, refused, told
 
 CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB: the service takes no other parts
 PIECE = 256 * 1024
-TIMEOUT_S = (10, 60)  # to connect, and between two signs of life
 DUMP, MANIFEST = ".dump", ".json"
 KIND = "application/octet-stream"
 HEAD = struct.Struct(">I")
 LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
-
-
-class Bad(Exception):
-    """Something that an operator can act on: its arguments are those of a refusal."""
 
 
 def inside(words, tell):
@@ -43,43 +38,10 @@ def inside(words, tell):
     except Bad as e:
         return refused(*e.args)
     except Exception as e:
-        told = _told(e, words["place"])
-        if not told:
+        answer = told(e, words["place"], "backup.place (--place)", "fab backup.list")
+        if not answer:
             raise
-        return told
-
-
-class Bucket:
-    """The bucket with the folder in it that backups are in; each request to it ends in bounded time."""
-
-    def __init__(self, storage, words):
-        from google.cloud.storage import retry
-
-        # No project: whoever knows a bucket's name needs none. Under STORAGE_EMULATOR_HOST it asks for no credentials.
-        self.client = storage.Client(project=None)
-        self.bucket = self.client.bucket(words["bucket"])
-        self.prefix = words["prefix"] + "/" if words["prefix"] else ""
-        self.limits = {"timeout": TIMEOUT_S, "retry": retry.DEFAULT_RETRY.with_timeout(words["patience_s"])}
-
-    def blob(self, name):
-        """Return the object of that name, whether it is there or not."""
-        return self.bucket.blob(self.prefix + name)
-
-    def there(self, name):
-        """Return the object of that name as it is now, or None."""
-        return self.bucket.get_blob(self.prefix + name, **self.limits)
-
-    def names(self):
-        """Return {name: object} of all that is in the folder; a bucket that is not there is an error."""
-        found = self.client.list_blobs(self.bucket, prefix=self.prefix, delimiter="/", **self.limits)
-        return {blob.name[len(self.prefix) :]: blob for blob in found}
-
-    def remove(self, name):
-        """Remove an object, if it is there."""
-        from google.api_core.exceptions import NotFound
-
-        with contextlib.suppress(NotFound):
-            self.blob(name).delete(**self.limits)
+        return answer
 
 
 def look(bucket, words):
@@ -220,29 +182,3 @@ def _pieces(source):
         if not length or len(data) != length:
             return
         yield data
-
-
-def _told(error, place):
-    """Return the refusal for what the library raised, or None for what nobody foresaw."""
-    from google.auth import exceptions as auth
-
-    error = getattr(error, "cause", None) or error  # of what was tried again until the time was over
-    code, tail = status(error), said(error)
-    if isinstance(error, (auth.RefreshError, auth.InvalidOperation)) or code == 401:
-        what = f"{place}: the credentials of this host are not accepted"
-        return refused(what, "look at the VM's service account and its scopes", tail=tail)
-    if isinstance(error, auth.DefaultCredentialsError):
-        give = f"give the VM a service account with the scope cloud-platform, and it {ROLE} on the bucket"
-        return refused(f"{place}: this host has no credentials of Google's", give, tail=tail)
-    if code == 403:
-        give = f"give the account that is named below {ROLE} on the bucket"
-        return refused(f"{place}: permission denied", give, tail=tail)
-    if code == 404:
-        return refused(f"{place}: the bucket is not there", "make it, or correct backup.place (--place)", tail=tail)
-    if code == 412:
-        what = f"{place}: somebody else has written there meanwhile; nothing was overwritten"
-        return refused(what, "look again: fab backup.list", "changed")
-    if isinstance(error, (auth.TransportError, OSError)) or code in (408, 429) or code >= 500:
-        look = "look whether this host reaches storage.googleapis.com:443 (fab firewall --probe), then run it again"
-        return refused(f"{place}: Cloud Storage can't be reached from this host", look, "away", tail)
-    return None

@@ -67,6 +67,8 @@ CALLS = {
     "history": "history",
     "verify_history": "history",
     "members": "history",
+    "audit_copy": "audit",
+    "audit_compare": "audit",
     "releases": "releases",
     "prune": "releases",
     "release_of": "releases",

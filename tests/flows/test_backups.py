@@ -66,7 +66,16 @@ class Town:
 
     @property
     def calls(self):
-        quiet = ("record", "hold", "workers_look", "probe_scheduler", "probe_web", "journal", "active_units")
+        quiet = (
+            "record",
+            "audit_copy",
+            "hold",
+            "workers_look",
+            "probe_scheduler",
+            "probe_web",
+            "journal",
+            "active_units",
+        )
         return [(host, call) for host, call in self.diary if call not in quiet]
 
     def say(self, text, style=""):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airfleet import session
 from airfleet.errors import UsageError
 from airfleet.inventory import parse
 from airfleet.rehearsal import Report
+from airfleet.secret_origins import generated_for
 from airfleet.secrets import Secret, Secrets
 from airfleet.session import Fleet
 from airfleet.upgrade_versions import both, write_version
@@ -35,7 +35,7 @@ def make(tmp_path):
     def made(text=PLAIN):
         path = tmp_path / "inventory.yaml"
         path.write_text(text)
-        secrets = Secrets({name: Secret("x") for name in session.generated_for("2.11.2")})
+        secrets = Secrets({name: Secret("x") for name in generated_for("2.11.2")})
         return Fleet(parse(text, path), {}, {}, secrets, Path("secrets.yaml"), "upgrade", path)
 
     return made

@@ -1,0 +1,63 @@
+"""Parts of a host's history in Cloud Storage: written once, read back; run by the environment's own Python.
+
+The credentials are the host's own (application default). No object is ever written over another one.
+"""
+
+from __future__ import annotations
+
+import site
+from concurrent.futures import ThreadPoolExecutor
+
+from airfleet.agent.inside_storage import Bad, Bucket, refused, told
+
+READERS = 8
+KIND = "application/jsonl"
+LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
+SETTING = "logging.bucket (or backup.place)"
+
+
+def inside(words, tell):
+    """Return what is asked for; `words` are those of airfleet.agent.audit, or {"refused": …}."""
+    site.main()  # as when Airflow starts: Google's packages share a folder that some hook into by a *.pth
+    try:
+        from google.cloud import storage
+    except ImportError as e:
+        return refused(f"{words['python']} has no google-cloud-storage ({e})", LIBRARY, "missing")
+    try:
+        return DOES[words["do"]](Bucket(storage, words), words)
+    except Bad as e:
+        return refused(*e.args)
+    except Exception as e:
+        answer = told(e, words["place"], SETTING, "fab history --verify")
+        if not answer:
+            raise
+        return answer
+
+
+def write(bucket, words):
+    """Make an object of a text; one that is there, of a copy that was cut in its last moment, must be the same."""
+    from google.api_core.exceptions import PreconditionFailed
+
+    data = words["text"].encode("utf-8", "surrogateescape")
+    blob = bucket.blob(words["name"])
+    try:
+        blob.upload_from_string(data, KIND, if_generation_match=0, **bucket.limits)
+    except PreconditionFailed:
+        if blob.download_as_bytes(**bucket.limits) != data:
+            what = f"{words['place']}/{words['name']} is there, and is something else: it was not written over"
+            raise Bad(what, "somebody else writes there: look at the bucket's own log", "changed") from None
+    return {"size": len(data)}
+
+
+def read(bucket, words):
+    """Return {"objects": [[name, text], …]} of all that was ever written, in order."""
+
+    def one(found):
+        name, blob = found
+        return [name, blob.download_as_bytes(**bucket.limits).decode("utf-8", "surrogateescape")]
+
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        return {"objects": list(pool.map(one, sorted(bucket.names().items())))}
+
+
+DOES = {"write": write, "read": read}

@@ -182,6 +182,7 @@ class _Run:
                 "config": rollout.then(self._lint, self._arm),
                 "code": self._arm,
                 "release": rollout.then(self._resolve, self._arm),
+                "redis": rollout.then(self._arm, self.restarts.redis),
                 "database": self._migrate,
                 "web": rollout.then(self._arm, self.restarts.web),
                 "workers": rollout.then(self._arm, self.restarts.workers),

@@ -189,6 +189,7 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
     inventory, secrets = target.inventory, target.secrets
     scheduled = _is_scheduled(target, host)
     return [
+        *units.redis_user(inventory, host, secrets),
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
         units.no_leftovers(inventory, () if scheduled else schedule.UNITS),

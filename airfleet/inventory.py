@@ -21,6 +21,7 @@ from airfleet.sections import (
     Airflow,
     Celery,
     Dags,
+    Directives,
     Flower,
     Logging,
     Login,
@@ -120,6 +121,9 @@ class Inventory(Section):
     dags: Dags
     backup: Backup = Field(default_factory=Backup)
     admin: Admin = Field(default_factory=Admin)
+    units: dict[Annotated[str, Field(pattern=patterns.WORD)], Directives] = Field(
+        default={}, description="by service, systemd's directives for tasks that need more: docs/hardening.md"
+    )
     notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from airfleet import unit_overrides
 from airfleet.generations import GENERATIONS
 from airfleet.places import nearest
 from airfleet.versions import PYTHONS
@@ -40,6 +41,7 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _roles(inventory)
     yield from _hosts(inventory)
     yield from _notify(inventory)
+    yield from unit_overrides.problems(inventory.units)
     for path, address in _addresses(inventory):
         if not _is_address(address):
             yield path, f"'{address}' is not an IP address"

@@ -10,6 +10,7 @@ from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.redis_access import USER
 from airfleet.redis_conf import redis_address
 from airfleet.rollout import on_each
 
@@ -100,6 +101,7 @@ def _redis(known: Known, name: str) -> list[Probe]:
     words: Words = {
         "host": redis_address(known.inventory),
         "port": known.inventory.redis.port,
+        "user": USER,
         "password": known.secrets.redis_password.reveal(),
         "timeout_s": QUICK_S,
     }

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airfleet import airflow_cfg, layout
+from airfleet import airflow_cfg, layout, unit_overrides
 from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
-from airfleet.redis_conf import render_redis_conf
+from airfleet.redis_access import AT_START, USER, rules
+from airfleet.redis_conf import redis_address, render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
 from airfleet.templates import fill
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airfleet.inventory import Host, Inventory
+    from airfleet.model import Words
     from airfleet.secrets import Secrets
 
 REDIS_UNIT = "redis-server.service"
@@ -73,8 +75,7 @@ def unit_files(inventory: Inventory, host: Host) -> list[File]:
     """Return the unit files of this host, and the drop-in for the distribution's Redis."""
     found = []
     if "redis" in host.roles:
-        stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
-        found.append(File(layout.REDIS_DROP_IN, fill("redis-airfleet.conf.j2", stamp=stamp)))
+        found.append(File(layout.REDIS_DROP_IN, _redis_drop_in(inventory)))
     services = generation_of(inventory.airflow.version).services_of(set(host.roles))
     return found + [File(f"{layout.UNITS}/{each.unit_file}", render_unit(inventory, host, each)) for each in services]
 
@@ -106,6 +107,16 @@ def units(
         other = release if service.reads_dags else ()
         found += [Unit(service.unit(each), reads=reads, stop_timeout_s=stop_s, release=other) for each in instances]
     return found
+
+
+def redis_user(inventory: Inventory, host: Host, secrets: Secrets) -> list[Made]:
+    """Return that the services' user is known to a Redis that runs: before anything is told to log in with it."""
+    if "redis" not in host.roles:
+        return []
+    password = secrets.redis_password.reveal()
+    place: Words = {"host": redis_address(inventory), "port": inventory.redis.port, "password": password}
+    means: Words = {**place, "rules": rules(password)}
+    return [Made("redis_user", USER, {"login": "works"}, ask=place, means=means)]
 
 
 def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
@@ -176,7 +187,14 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         supervises=service.supervises,
         leave=_patience(where.config) if service.drains and generation_of(inventory.airflow.version).patience else "",
         privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
+        overrides=unit_overrides.lines(inventory.units, f"airflow-{service.name}"),
     )
+
+
+def _redis_drop_in(inventory: Inventory) -> str:
+    stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
+    overrides = unit_overrides.lines(inventory.units, unit_overrides.REDIS)
+    return fill("redis-airfleet.conf.j2", stamp=stamp, access=AT_START, overrides=overrides)
 
 
 def _patience(config: str) -> str:

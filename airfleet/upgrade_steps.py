@@ -8,6 +8,7 @@ from airfleet import services
 from airfleet.generations import is_akin
 from airfleet.maintenance import Maintenance
 from airfleet.pauses import ENDING
+from airfleet.redis_access import USER
 from airfleet.redis_conf import redis_address
 from airfleet.release_gate import served_queues
 from airfleet.workers import Wish
@@ -37,6 +38,7 @@ def forget_messages(old: Fleet, new: Fleet, screen: Screen) -> None:
     words: Words = {
         "host": redis_address(inventory),
         "port": inventory.redis.port,
+        "user": USER,
         "password": old.secrets.redis_password.reveal(),
         "db": inventory.redis.broker_db,
         "queues": sorted(served_queues(inventory)),

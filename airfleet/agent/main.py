@@ -27,6 +27,7 @@ KINDS = {
     "link": "files",
     "account": "accounts",
     "packages": "packages",
+    "redis_user": "redis_user",
     "unit": "units",
     "instances": "units",
     "leftovers": "leftovers",

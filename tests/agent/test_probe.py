@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from agent_services import REDIS, free_port, redis, saying
+from redis_rig import guarded
 
 PASSWORD = "p@:/%w 한글"
 needs_redis = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed here")
@@ -219,8 +220,8 @@ def test_flower_is_well_only_behind_its_login(agent, web, password, says):
 def broker(tmp_path_factory):
     if REDIS is None:
         pytest.skip("redis-server is not installed here")
-    with redis(tmp_path_factory.mktemp("broker"), "--requirepass", "pw%/@") as port:
-        yield f"redis://:pw%25%2F%40@127.0.0.1:{port}"
+    with guarded(tmp_path_factory.mktemp("broker"), "pw%/@") as port:  # what Celery needs is what its user may do
+        yield f"redis://airflow:pw%25%2F%40@127.0.0.1:{port}"
 
 
 SLEEPER = """\
@@ -262,8 +263,9 @@ def probe_workers(agent, drivers, broker, account, tmp_path):
 def keys(drivers, broker):
     """Return the keys of both databases of the broker."""
     code = "import redis, sys\nfor n in (0, 2):\n    print(*redis.Redis.from_url(sys.argv[1] + '/%d' % n).keys())"
+    overseer = "redis://overseer:overseer@" + broker.rpartition("@")[2]
     return subprocess.run(
-        [drivers / "bin" / "python", "-c", code, broker], capture_output=True, text=True, check=True
+        [drivers / "bin" / "python", "-c", code, overseer], capture_output=True, text=True, check=True
     ).stdout
 
 

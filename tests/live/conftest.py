@@ -41,6 +41,7 @@ RUN_ON = {
     "test_deploy": (TWO,),
     "test_drills": (TWO,),
     "test_eyes": (THREE,),
+    "test_hardening": (TWO,),
     "test_ledger": (TWO,),
     "test_logs": (THREE,),
     "test_maintenance": (TWO,),

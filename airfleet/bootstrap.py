@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Mapping[str, Sequence[Resource]]], dict[str, Facts]]
 
-GATED = ("redis", "database", "scheduler", "web", "workers", "flower")
+GATED = ("redis", "database", "scheduler", "web", "tls", "workers", "flower")
 
 
 class Screen(rollout.Report, Protocol):

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airfleet import schedule, units, versions, way_back_files
+from airfleet import schedule, tls_proxy, units, versions, way_back_files
 from airfleet.airflow_cfg import environment
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
@@ -106,6 +106,7 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("database", tuple(_database(target, host))),
         of("scheduler"),
         of("web"),
+        Stage("tls", tuple(tls_proxy.unit(target.inventory, host, target.secrets))),
         of("workers", also=units.no_more_instances(target.inventory, host)),
         of("flower"),
         Stage("backup", (schedule.timer(),) if _is_scheduled(target, host) else ()),
@@ -120,6 +121,8 @@ def _system(target: Target, host: Host) -> Sequence[Resource]:
         names += BUILD_PACKAGES
     if "redis" in host.roles:
         names += ("redis-server",)
+    if "proxy" in host.roles:
+        names += ("nginx",)
     if host.name == database_host(target.inventory):
         names += (BACKUP_PACKAGE,)
     room: Words = {"free_mb": NEEDED_MB, "unless": f"{layout.versions}/{venv_target(target.venv_digest)}"}
@@ -192,8 +195,10 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
         *units.redis_user(inventory, host, secrets),
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
-        units.no_leftovers(inventory, () if scheduled else schedule.UNITS),
+        units.no_leftovers(inventory, (*(() if scheduled else schedule.UNITS), *tls_proxy.leftovers(inventory))),
         *units.unit_files(inventory, host),
+        *tls_proxy.directories(host),
+        *tls_proxy.files(inventory, host, secrets),
         *(schedule.files(inventory, dsn(inventory, secrets)) if scheduled else ()),
         _venv_link(target),
     ]

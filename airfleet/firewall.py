@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet import tls_proxy
 from airfleet.airflow_cfg import execution_api_url
 from airfleet.desired import database_host
 from airfleet.generations import generation_of
@@ -135,8 +136,11 @@ def _people(inventory: Inventory) -> Iterator[Way]:
     jump = inventory.ssh.proxy_jump
     for name, host in inventory.hosts.items():
         yield Way(jump or OPERATOR, name, host.address, host.port or SSH_PORT, SSH)
-        if "webserver" in host.roles:
+        if "webserver" in host.roles and not inventory.with_role("proxy"):
             yield Way(USERS, name, host.address, inventory.airflow.web_port, "web pages and REST API")
+        if "proxy" in host.roles:
+            yield Way(USERS, name, host.address, tls_proxy.public(inventory).port, "web pages and REST API (TLS)")
+            yield Way(USERS, name, host.address, tls_proxy.HTTP_PORT, "sends browsers to the same by TLS")
         if "flower" in host.roles and inventory.flower.bind not in (LOOPBACK, "localhost", "::1"):
             yield Way(USERS, name, host.address, inventory.flower.port, "Flower")
 
@@ -149,6 +153,11 @@ def _services(inventory: Inventory) -> Iterator[Way]:
             yield Way(name, redis, redis_address(inventory), inventory.redis.port, "broker and results (Redis)")
         if set(host.roles) != {"redis"}:
             yield Way(name, "database", database.host, database.port, "metadata (PostgreSQL)")
+        if "proxy" in host.roles and "webserver" not in host.roles:
+            for other in inventory.with_role("webserver"):
+                yield Way(
+                    name, other, inventory.hosts[other].address, inventory.airflow.web_port, "the proxy asks them"
+                )
         if "webserver" in host.roles:
             for role, port, why in (
                 ("worker", health.log_port, "logs of running tasks"),

@@ -34,6 +34,7 @@ from airfleet.sections_backup import Backup
 from airfleet.sections_database import Database
 from airfleet.sections_notify import Notify
 from airfleet.sections_ssh import Ssh
+from airfleet.sections_tls import Tls
 
 __all__ = [
     "SUPPORTED_PYTHONS",
@@ -53,6 +54,7 @@ __all__ = [
     "Redis",
     "Role",
     "Ssh",
+    "Tls",
     "example_hosts",
     "examples",
     "load",
@@ -62,7 +64,7 @@ __all__ = [
     "summary",
 ]
 
-Role = Literal["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
+Role = Literal["redis", "proxy", "webserver", "scheduler", "triggerer", "worker", "flower"]
 HostName = Annotated[str, Field(pattern=patterns.HOST)]
 
 _EXAMPLE = re.compile(  # RFC 5737, 3849, 2606
@@ -120,6 +122,7 @@ class Inventory(Section):
     logging: Logging = Field(default_factory=Logging)
     dags: Dags
     backup: Backup = Field(default_factory=Backup)
+    tls: Tls = Field(default_factory=Tls)
     admin: Admin = Field(default_factory=Admin)
     units: dict[Annotated[str, Field(pattern=patterns.WORD)], Directives] = Field(
         default={}, description="by service, systemd's directives for tasks that need more: docs/hardening.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from airfleet import unit_overrides
+from airfleet import tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS
 from airfleet.places import nearest
 from airfleet.versions import PYTHONS
@@ -41,6 +41,7 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _roles(inventory)
     yield from _hosts(inventory)
     yield from _notify(inventory)
+    yield from tls_proxy.problems(inventory)
     yield from unit_overrides.problems(inventory.units)
     for path, address in _addresses(inventory):
         if not _is_address(address):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.places import nearest
-from airfleet.units import REDIS_UNIT
+from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from airfleet.generations import Service
     from airfleet.inventory import Inventory
 
-REDIS = "redis"
 NOTHING = "nothing was contacted"
 SPAN = re.compile(r"(\d+ *(s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?) *)+")
 MOMENTS = ("now", "today", "yesterday", "tomorrow")
@@ -32,7 +31,7 @@ def units_of(inventory: Inventory, hosts: Sequence[str], service: str) -> dict[s
     found: dict[str, list[str]] = {}
     for host in hosts:
         roles, count = inventory.hosts[host].roles, inventory.hosts[host].celery.instances
-        units = [REDIS_UNIT] if "redis" in roles and name in ("", REDIS) else []
+        units = [unit for unit, each in BESIDE.items() if each in roles and name in ("", each)]
         for each in services:
             if each.role in roles and (not name or each.is_called(name)):
                 units += [each.unit(int(number))] if at else _units(each, count)
@@ -51,7 +50,10 @@ def _units(service: Service, count: int) -> list[str]:
 
 
 def _check_service(text: str, services: Sequence[Service]) -> None:
-    known = {REDIS: False, **{name: each.instances for each in services for name in (each.name, *each.also)}}
+    known = {
+        **dict.fromkeys(BESIDE.values(), False),
+        **{name: each.instances for each in services for name in (each.name, *each.also)},
+    }
     name, at, number = text.partition("@")
     if name in known and (not at or (known[name] and re.fullmatch(r"[1-9]\d{0,3}", number))):
         return

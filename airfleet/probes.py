@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet import tls_proxy
 from airfleet.airflow_cfg import execution_api_url
 from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
@@ -13,6 +14,7 @@ from airfleet.layout import layout_of
 from airfleet.redis_access import USER
 from airfleet.redis_conf import redis_address
 from airfleet.rollout import on_each
+from airfleet.units import PROXY_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,6 +139,14 @@ def _web(known: Known, name: str) -> list[Probe]:
     return [Probe(name, "probe_web", generation.web.unit_file, words)]
 
 
+def _tls(known: Known, name: str) -> list[Probe]:
+    if tls_proxy.ROLE not in known.inventory.hosts[name].roles:
+        return []
+    health, public = generation_of(known.inventory.airflow.version).health, tls_proxy.public(known.inventory)
+    words: Words = {"port": public.port, "host": public.name, "origin": public.origin, "path": health.web_path}
+    return [Probe(name, "probe_proxy", PROXY_UNIT, {**words, "timeout_s": QUICK_S})]
+
+
 def web_words(health: Health) -> Words:
     """Return where the pages tell how they are and let somebody in, in the agent's words."""
     return {
@@ -186,6 +196,7 @@ MAKERS: Mapping[str, Callable[[Known, str], list[Probe]]] = {
     "database": _database,
     "scheduler": _scheduler,
     "web": _web,
+    "tls": _tls,
     "workers": _workers,
     "flower": _flower,
 }

@@ -1,7 +1,7 @@
 """Who may do what in Redis: a user for the services, with the commands that they send, and one for root. Pure.
 
-The commands were read out of kombu 5.6 and 5.7, Celery 5.6 and 5.7, limits 5.8 (the counter of logins) and redis-py 6 –
-8. kombu 5.7 binds queues by scripts (EVALSHA, TIME, EXISTS, ZRANGEBYSCORE): without them its workers do not start.
+The commands were read out of kombu 5.6 and 5.7, Celery 5.6 and 5.7, limits 5.8 (the counter of logins) and redis-py 6,
+7 and 8. kombu 5.7 binds queues by scripts (EVALSHA, TIME, ZRANGEBYSCORE): without them its workers do not start.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from airfleet import probes, records, session
 from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
-from airfleet.units import REDIS_UNIT, STOP_S
+from airfleet.units import PROXY_UNIT, REDIS_UNIT, STOP_S
 from airfleet.workers import Workers
 from airfleet.worklist import COMES_BACK, GOES_ON, Worklist
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 REDIS = Service("redis", "redis", "Redis", (), stage="redis")
+PROXY = Service("proxy", "proxy", "TLS proxy (nginx)", (), stage="tls")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Step:
     @property
     def unit(self) -> str:
         """The name of its unit; workers have none of their own."""
-        return REDIS_UNIT if self.service is REDIS else self.service.unit_file
+        return {"redis": REDIS_UNIT, "proxy": PROXY_UNIT}.get(self.service.name, self.service.unit_file)
 
     def __str__(self) -> str:
         return f"{self.service.name} on {self.host}"
@@ -58,7 +59,7 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
 
 def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -> list[Step]:
     """Return what is to be done, in order: what others need is started first and stopped last."""
-    services = [REDIS, *generation_of(inventory.airflow.version).services]
+    services = [REDIS, *generation_of(inventory.airflow.version).services, PROXY]
     known = [service.name for service in services]
     if name != ALL and not any(service.is_called(name) for service in services):
         raise UsageError(

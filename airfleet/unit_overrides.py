@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Directives: TypeAlias = "Mapping[str, str | int | bool]"
 
-REDIS, BACKUP = "redis-server", "airfleet-backup"
+REDIS, BACKUP, PROXY = "redis-server", "airfleet-backup", "nginx"
 # What airfleet relies on: the stamp, the account, and a stop that waits for running tasks.
 OURS: Final = re.compile(
     r"Exec.*|Type|User|Group|DynamicUser|RootDirectory|RuntimeDirectory.*|EnvironmentFile|WorkingDirectory"
@@ -26,7 +26,7 @@ OURS: Final = re.compile(
 def names() -> tuple[str, ...]:
     """Return the names that stand under `units`: those of the services of every generation, Redis and the backup."""
     services = dict.fromkeys(f"airflow-{each.name}" for generation in GENERATIONS for each in generation.services)
-    return (*services, REDIS, BACKUP)
+    return (*services, REDIS, BACKUP, PROXY)
 
 
 def lines(units: Mapping[str, Directives], name: str) -> list[str]:

@@ -6,15 +6,15 @@ leads) that the process reads. `Unit.reads` says what those lines should be, so 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from airfleet import airflow_cfg, layout, unit_overrides
+from airfleet import airflow_cfg, layout, tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
 from airfleet.redis_access import AT_START, USER, rules
 from airfleet.redis_conf import redis_address, render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
+from airfleet.stamps import stamp_words, systemd_word
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from airfleet.model import Words
     from airfleet.secrets import Secrets
 
-REDIS_UNIT = "redis-server.service"
+REDIS_UNIT, PROXY_UNIT = "redis-server.service", "nginx.service"
+BESIDE = {REDIS_UNIT: "redis", PROXY_UNIT: "proxy"}  # those of the distribution, as an operator calls them
 STOP_S = 90
 AFTER_THE_LONGEST_TASK_S = 300
-PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
-
-STAMP = (
-    'umask 077; for p; do if [ -L "$p" ]; then v=$(readlink "$p"); else v=$(sha256sum < "$p" | cut -c 1-64); fi;'
-    ' echo "$v  $p"; done > '
-)
 
 
 def directories(inventory: Inventory, host: Host) -> list[Directory]:
@@ -172,6 +167,8 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         "concurrency": str(host.celery.concurrency),
     }
     quoted = {name: value if name == "run" else systemd_word(value) for name, value in values.items()}
+    # Without it, Airflow 3 takes nobody's word that the visitor came by TLS, and its cookies are not Secure.
+    quoted["proxied"] = "--proxy-headers" if tls_proxy.public(inventory).scheme == "https" else ""
     return fill(
         "airflow.service.j2",
         title=service.title,
@@ -181,7 +178,7 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         pyenv=systemd_word(where.pyenv),
         dags=systemd_word(where.dags),
         stamp=stamp_words(read_by(inventory, service), runtime="%N"),
-        command=" ".join(word.format_map(quoted) for word in service.command),
+        command=" ".join(filter(None, (word.format_map(quoted) for word in service.command))),
         stop_timeout_s=stop_timeout_s(service, host),
         drains=service.drains,
         supervises=service.supervises,
@@ -201,18 +198,3 @@ def _patience(config: str) -> str:
     """Return the command that leaves, beside the stamp, what a worker reads of its patience with the API server."""
     script = f'umask 077; grep -E "^({"|".join(DEFAULTS)}) = " < "$$1" > /run/%N/patience || :'
     return f"/bin/sh -c '{script}' patience {systemd_word(config)}"
-
-
-def stamp_words(paths: Iterable[str], *, runtime: str) -> str:
-    """Return the command, as words of a unit file, that writes the stamp of these paths into a runtime folder."""
-    script = STAMP.replace("$", "$$") + f"/run/{runtime}/stamp"
-    return f"/bin/sh -c '{script}' stamp {' '.join(systemd_word(path) for path in paths)}"
-
-
-def systemd_word(value: str) -> str:
-    """Return the value as one word of a unit file's command: no specifier, variable or quote in it means anything."""
-    escaped = value.replace("%", "%%").replace("$", "$$")
-    if PLAIN_WORD.fullmatch(value):
-        return escaped
-    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'

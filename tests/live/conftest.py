@@ -48,6 +48,7 @@ RUN_ON = {
     "test_refusals": (TWO,),
     "test_releases": (TWO,),
     "test_system_python": (THREE,),
+    "test_tls": (THREE,),
     "test_upgrade": (THREE,),
     "test_users": (THREE,),
     "test_way_back": (THREE,),

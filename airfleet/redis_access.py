@@ -22,7 +22,7 @@ COMMANDS: Final = (
     *("publish", "subscribe", "psubscribe", "unsubscribe", "punsubscribe"),
     *("eval", "evalsha", "script|load", "script|exists", "time"),
     # Celery's results, the counter of logins.
-    *("get", "set", "setex", "psetex", "mget", "getdel", "incr", "incrby", "decr"),
+    *("get", "set", "setex", "psetex", "mget", "incr", "incrby", "decr"),
     *("expire", "pexpire", "ttl", "pttl", "persist", "lpop", "lindex", "ltrim", "rename"),
 )
 RUN: Final = "/run/redis-server"

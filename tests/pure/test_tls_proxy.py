@@ -96,7 +96,7 @@ def test_a_proxy_of_its_own_asks_all_web_servers():
 
 
 def test_what_nginx_is_told():
-    """Http leads to the one public address, whatever a visitor calls it; modern protocols; visitors are not believed."""
+    """Http leads to the one public address, whatever a visitor calls it; modern protocols; nobody is believed."""
     text = conf(proxied(url="https://airflow.internal:8443", tls="self_signed: true, hsts_s: 60"))
     for line in (
         "return 301 https://airflow.internal:8443$request_uri;",

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def stop_all(fleet: Fleet, screen: Screen) -> None:
-    """Stop every service of Airflow that this inventory has, in order, on all hosts; Redis runs on."""
+    """Stop every service of Airflow that this inventory has, in order, on all hosts; Redis and proxies run on."""
     steering = services.Steering(fleet, screen, Wish(allow_gap=True), "stop")
     for step in services.steps_of(fleet.inventory, tuple(fleet.hosts), "stop", services.ALL):
-        if step.service is not services.REDIS:
+        if step.service not in (services.REDIS, services.PROXY):
             steering.steer(step)
 
 

@@ -134,7 +134,7 @@ class Web(BaseHTTPRequestHandler):
         if to:
             self.send_header("Location", to)
         if cookie:
-            self.send_header("Set-Cookie", cookie + "; Path=/")
+            self.send_header("Set-Cookie", cookie + "; Path=/" + "; Secure" * (self.mood == "proxied"))
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -165,6 +165,12 @@ def probe_web(agent):
 def test_a_web_that_is_well_shows_its_login_and_lets_its_user_in(probe_web, web):
     """Health, login form with its token, then a page that only who is logged in sees."""
     assert probe_web(web)["says"] == f"web at {web}: healthy, shows its login page"
+    assert probe_web(web, username="admin", password="pw")["says"] == f"web at {web}: healthy, admin can log in"
+
+
+@pytest.mark.parametrize("web", ["proxied"], indirect=True)
+def test_pages_behind_a_proxy_are_asked_without_it(probe_web, web):
+    """Their cookies are for TLS alone; on its own host the login is tried all the same."""
     assert probe_web(web, username="admin", password="pw")["says"] == f"web at {web}: healthy, admin can log in"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet.api_guard import refuse_long_outage
 from airfleet.batches import ONE
-from airfleet.errors import GateRefused
+from airfleet.errors import GateRefused, HostUnreachable
 from airfleet.generations import generation_of
 from airfleet.units import REDIS_UNIT, STOP_S
 from airfleet.waves import in_waves
@@ -88,11 +89,15 @@ class Restarts:
         return {name: list(answer["active"]) for name, answer in answers.items()}
 
     def _busy_elsewhere(self) -> list[str]:
-        others = {name: host for name, host in self.fleet.everyone.items() if name not in self.fleet.hosts}
-        if not any(self._running(others, f"{WORKER}*.service").values()):
-            return []
-        left_alone = Workers(replace(self.fleet, hosts=others), self.screen).look()
-        return [worker.node for worker in left_alone if worker.tasks]
+        found: list[str] = []
+        for name in self.fleet.inventory.with_role("worker"):
+            others = {} if name in self.fleet.hosts else {name: self.fleet.everyone[name]}
+            # One that can't be reached is left out on purpose, or was: what it runs is not waited for.
+            with suppress(HostUnreachable):
+                if any(self._running(others, f"{WORKER}*.service").values()):
+                    workers = Workers(replace(self.fleet, hosts=others), self.screen).look()
+                    found += [worker.node for worker in workers if worker.tasks]
+        return found
 
     def web(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Restart web pages that run on something stale, one host after the other, and tell how long they were away."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airfleet import session
-from airfleet.errors import GateRefused, RolloutStopped
+from airfleet.errors import GateRefused, HostUnreachable, RolloutStopped
 from airfleet.model import Change, Seen
 from airfleet.resources import Unit
 from airfleet.restarts import Restarts
@@ -61,6 +61,13 @@ def test_a_task_that_does_not_end_in_time_stops_the_run(crowd):
     with pytest.raises(RolloutStopped):
         restart(crowd)
     assert "steer" not in [what for _, what, *_ in crowd.diary]
+
+
+def test_a_host_that_cannot_be_reached_is_not_waited_for(crowd):
+    """It was left out, or is down: Redis is mended all the same."""
+    crowd.answers["b", "active_units", None] = HostUnreachable("no", place="b")
+    done = restart(crowd, only="a")
+    assert [("drain", "a"), ("steer", "a")] == [(what, host) for host, what, _ in done]
 
 
 def test_tasks_of_hosts_that_were_not_chosen_are_not_ended(crowd):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from agent_services import REDIS, redis, saying
-from redis_rig import admin, guarded
+from agent_services import REDIS, free_port, redis, running, saying
+from redis_rig import access, admin, guarded
 
-from airfleet import redis_access
+from airfleet import inventory, redis_access
 from airfleet.agent import resp
+from airfleet.layout import REDIS_DATA
+from airfleet.redis_conf import render_redis_conf
+from airfleet.secrets import Secret
 
 PASSWORD = "p@:/%w 한글"
 pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed here")
@@ -156,3 +161,24 @@ def test_lists_without_an_end_are_no_redis():
         with pytest.raises(resp.Wrong) as caught:
             connection.ask("PING")
         assert caught.value.reason == "stranger"
+
+
+def test_the_whole_file_is_one_that_redis_starts_with(tmp_path):
+    """As it is rendered; the folders and the port alone are the tests' own."""
+    whole = inventory.load(Path(__file__).parents[2] / "inventory.yaml")
+    text = render_redis_conf(whole, SimpleNamespace(redis_password=Secret(PASSWORD)))
+    for old, new in (
+        (redis_access.ACCESS, access(tmp_path)),
+        ("supervised systemd", "supervised no"),
+        (REDIS_DATA, tmp_path),
+        ("/run/redis/", f"{tmp_path}/"),
+        (f"port {whole.redis.port}", "port 0"),
+    ):
+        assert str(old) in text
+        text = text.replace(str(old), str(new))
+    (tmp_path / "redis.conf").write_text(text)
+    port = free_port()
+    argv = [REDIS, str(tmp_path / "redis.conf"), "--port", str(port)]
+    with running(argv, port), resp.Redis("127.0.0.1", port) as connection:
+        connection.login(redis_access.USER, PASSWORD)
+        assert connection.ask("SET", "a", "1") == "OK"

@@ -107,6 +107,7 @@ def _missed(service: str) -> str:
         "worker": "its slots are gone; other workers of its queues go on",
         "logs": "logs of running tasks can't be read in the web pages",
         "flower": "Celery's monitor is away; tasks go on",
+        "proxy": "the web pages are away for everybody who comes by TLS; tasks go on",
     }.get(service, "what it does is not done")
 
 

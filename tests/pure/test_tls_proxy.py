@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from test_airflow_cfg import SHIPPED, Given, cfg_of, shipped_with
@@ -9,6 +10,7 @@ from test_desired import CONSTRAINTS, all_secrets, resources
 
 from airfleet import airflow_cfg, firewall, inventory, probes, retire, tls_proxy, units
 from airfleet.desired import Target
+from airfleet.doctor.settings import drift
 from airfleet.errors import UsageError
 from airfleet.secrets import Secret, Secrets
 
@@ -200,6 +202,15 @@ def test_the_proxy_is_asked_and_retired_like_the_others():
     words = retire.clear_words(whole, "af1", purge=False)
     assert {tls_proxy.UNIT, tls_proxy.WATCH} <= set(words["units"])
     assert {tls_proxy.CONF, tls_proxy.FOLDER} <= set(words["root"])
+
+
+def test_the_doctor_knows_our_drop_in():
+    """One of somebody else's is a drift, ours is not."""
+    host = {"units": {tls_proxy.UNIT: {"drop_ins": [tls_proxy.DROP_IN]}}}
+    known = SimpleNamespace(plans={"af1": SimpleNamespace(changes=[])}, hosts={"af1": host})
+    assert [] == list(drift(known))
+    host["units"][tls_proxy.UNIT]["drop_ins"].append("/etc/systemd/system/nginx.service.d/other.conf")
+    assert ["unit-drift"] == [finding.id for finding in drift(known)]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")

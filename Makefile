@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos checkov lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos browser checkov lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -19,14 +19,14 @@ setup: .venv/.ready
 packages: setup
 	@missing=$$($(PY) -m sandbox) && if [ -n "$$missing" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; fi
 
-# Redis and PostgreSQL for the tests of the agent, which run their own on free ports (the packages' services are not
+# Redis, PostgreSQL and nginx for the tests of the agent, which run their own on free ports (the packages' services are not
 # started), and zsh for that of the completion.
 services: packages
-	@if ! command -v redis-server >/dev/null || ! command -v zsh >/dev/null || ! ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1; then \
+	@if ! command -v redis-server >/dev/null || ! command -v zsh >/dev/null || [ ! -x /usr/sbin/nginx ] || ! ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1; then \
 	  if [ ! -e /usr/sbin/policy-rc.d ]; then \
 	    trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
 	    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; fi; \
-	  apt-get update -q && apt-get install -q -y --no-install-recommends redis-server postgresql zsh; fi
+	  apt-get update -q && apt-get install -q -y --no-install-recommends redis-server postgresql zsh nginx-light; fi
 
 demo: packages
 	@$(FAB) sandbox.up
@@ -60,6 +60,10 @@ chaos: services
 
 checkov: setup
 	AIRFLEET_CHECKOV=1 $(PY) -m pytest tests/terraform
+# The pages behind TLS, in a real browser; its pictures are kept in .sandbox/pictures.
+browser: services
+	@command -v chromedriver >/dev/null || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium chromium-driver)
+	AIRFLEET_BROWSER=1 AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest tests/live/test_tls.py
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

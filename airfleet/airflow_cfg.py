@@ -8,6 +8,7 @@ from configparser import ConfigParser, Error
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airfleet import tls_proxy
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
@@ -93,6 +94,10 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
             "remote_log_conn_id": inventory.logging.connection,
             "delete_local_logs": inventory.logging.delete_local,
         }
+    if tls_proxy.public(inventory).scheme == "https":
+        meant |= {"proxy_fix": True, "cookie_secure": True}
+    if inventory.with_role("proxy") and "webserver" in host.roles:
+        meant["web_host"] = tls_proxy.web_host(inventory, host)
     if needs_host_module(inventory):
         meant["hostname_callable"] = "airfleet_host.address"
     return meant
@@ -182,6 +187,8 @@ def environment(inventory: Inventory) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
     }
+    if tls_proxy.public(inventory).scheme == "https":
+        values["FORWARDED_ALLOW_IPS"] = tls_proxy.trusted(inventory)
     if inventory.logging.bucket:
         # Without a key file: the machine's own service account, as Google's libraries find it.
         connection = inventory.logging.connection

@@ -6,9 +6,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from airfleet import airflow_words, session
-from airfleet.desired import database_host
 from airfleet.errors import HostUnreachable, RolloutStopped, UsageError
 from airfleet.layout import layout_of
+from airfleet.metadata import database_host
 from airfleet.places import nearest
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from airfleet.layout import UNITS
 from airfleet.resources import File, Made, Unit, digest
+from airfleet.stamps import stamp_words, systemd_word
 from airfleet.templates import fill
-from airfleet.units import stamp_words, systemd_word
 
 if TYPE_CHECKING:
     from airfleet.inventory import Host, Inventory
     from airfleet.model import Resource, Words
     from airfleet.sections_database import Proxy
 
-PROXY_UNIT = "cloud-sql-proxy.service"
+AUTH_PROXY_UNIT = "cloud-sql-proxy.service"
 SERVICE = "cloud-sql-proxy"
 PROGRAMS = "/opt/airfleet/cloud-sql-proxy"  # beside each other: what goes back by itself finds the old one
 LOOPBACK = "127.0.0.1"
@@ -29,7 +29,7 @@ def runs_on(inventory: Inventory, host: Host) -> bool:
 
 def leftovers(inventory: Inventory, host: Host) -> tuple[str, ...]:
     """Return the unit that is not wanted on a host without a proxy."""
-    return () if runs_on(inventory, host) else (PROXY_UNIT,)
+    return () if runs_on(inventory, host) else (AUTH_PROXY_UNIT,)
 
 
 def program_of(proxy: Proxy) -> str:
@@ -45,12 +45,12 @@ def resources(inventory: Inventory, host: Host) -> list[Resource]:
     source: Words = {"url": proxy.url, "path": proxy.path}
     file, program = unit_file(inventory), program_of(proxy)
     reads = ((file.path, digest(file.text)), (program, proxy.sha256))
-    return [Made("binary", program, {"sha256": proxy.sha256}, means=source), file, Unit(PROXY_UNIT, reads=reads)]
+    return [Made("binary", program, {"sha256": proxy.sha256}, means=source), file, Unit(AUTH_PROXY_UNIT, reads=reads)]
 
 
 def unit_file(inventory: Inventory) -> File:
     """Return the unit's file."""
-    proxy, path = inventory.database.proxy, f"{UNITS}/{PROXY_UNIT}"
+    proxy, path = inventory.database.proxy, f"{UNITS}/{AUTH_PROXY_UNIT}"
     if proxy is None:
         raise ValueError("the inventory names no proxy")
     program = program_of(proxy)

@@ -25,6 +25,13 @@ def read(path: Path, now: datetime | None = None) -> str:
 
     Of several, as during a rotation, one that has not expired is enough.
     """
+    found = read_chain(path)
+    _check(found, path, now or datetime.now(UTC))
+    return found
+
+
+def read_chain(path: Path) -> str:
+    """Return the certificates in a PEM file, whosever they are; raise BadAuthority."""
     try:
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
     except OSError as e:
@@ -36,7 +43,6 @@ def read(path: Path, now: datetime | None = None) -> str:
     found = "".join(_BLOCK.findall(text if text.endswith("\n") else text + "\n"))
     if not found:
         raise BadAuthority(f"'{path}' has no certificate in it: -----BEGIN CERTIFICATE----- is looked for")
-    _check(found, path, now or datetime.now(UTC))
     return found
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from airfleet import manifest, patterns, records, session
 from airfleet.backup_stores import HostStore, LocalStore
 from airfleet.bucket_store import BucketStore
-from airfleet.desired import database_host, dsn
 from airfleet.errors import FleetError, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import database_host, dsn
 from airfleet.remote import local_user
 from airfleet.schedule import bucket_words
 

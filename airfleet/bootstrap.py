@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Mapping[str, Sequence[Resource]]], dict[str, Facts]]
 
-GATED = ("redis", "proxy", "database", "scheduler", "web", "workers", "flower")
+GATED = ("redis", "cloud-sql", "database", "scheduler", "web", "tls", "workers", "flower")
 
 
 class Screen(rollout.Report, Protocol):
@@ -180,6 +180,7 @@ class _Run:
                 "config": rollout.then(self._lint, self._arm),
                 "code": self._arm,
                 "release": rollout.then(self._resolve, self._arm),
+                "redis": rollout.then(self._arm, self.restarts.redis),
                 "database": self._migrate,
                 "web": rollout.then(self._arm, self.restarts.web),
                 "workers": rollout.then(self._arm, self.restarts.workers),

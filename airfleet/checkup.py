@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airfleet import history, schedule
-from airfleet.auth_proxy import PROXY_UNIT, runs_on
-from airfleet.desired import database_host
+from airfleet.auth_proxy import AUTH_PROXY_UNIT, runs_on
 from airfleet.generations import generation_of
 from airfleet.layout import REDIS_DATA, layout_of
-from airfleet.units import REDIS_UNIT
+from airfleet.metadata import database_host
+from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,8 +82,8 @@ class Checkup:
 
 def units_of(inventory: Inventory, host: Host) -> list[str]:
     """Return the names of all units that a host should run."""
-    names = [REDIS_UNIT] if "redis" in host.roles else []
-    names += [PROXY_UNIT] if runs_on(inventory, host) else []
+    names = [unit for unit, role in BESIDE.items() if role in host.roles]
+    names += [AUTH_PROXY_UNIT] if runs_on(inventory, host) else []
     for service in generation_of(inventory.airflow.version).services_of(set(host.roles)):
         instances = range(1, host.celery.instances + 1) if service.instances else (0,)
         names += [service.unit(each) for each in instances]

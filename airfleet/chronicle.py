@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airfleet.units import REDIS_UNIT
+from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ class Entry:
 
 def service_of(unit: str) -> str:
     """Return a unit as `--service` takes it."""
-    return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-")
+    return BESIDE.get(unit) or unit.removesuffix(".service").removeprefix("airflow-")
 
 
 def make_entries(host: str, part: Mapping[str, Any]) -> list[Entry]:

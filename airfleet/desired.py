@@ -7,10 +7,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airfleet import auth_proxy, schedule, units, versions, way_back_files
+from airfleet import auth_proxy, schedule, tls_proxy, units, versions, way_back_files
 from airfleet.airflow_cfg import environment
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of, release_target, venv_target
+from airfleet.metadata import database_host, dsn
 from airfleet.model import Resource, Stage, Words
 from airfleet.resources import Account, Directory, File, Link, Made, Packages
 
@@ -103,10 +104,11 @@ def stages_of(target: Target, host: Host) -> tuple[Stage, ...]:
         Stage("release", tuple(_release(target))),
         Stage("requirements", (_python(target)[-1], _venv_link(target)) if target.late and target.requirements else ()),
         Stage("redis", tuple(unit for unit in running if unit.name == units.REDIS_UNIT)),
-        Stage("proxy", tuple(auth_proxy.resources(target.inventory, host))),
+        Stage("cloud-sql", tuple(auth_proxy.resources(target.inventory, host))),
         Stage("database", tuple(_database(target, host))),
         of("scheduler"),
         of("web"),
+        Stage("tls", tuple(tls_proxy.unit(target.inventory, host, target.secrets))),
         of("workers", also=units.no_more_instances(target.inventory, host)),
         of("flower"),
         Stage("backup", (schedule.timer(),) if _is_scheduled(target, host) else ()),
@@ -121,6 +123,8 @@ def _system(target: Target, host: Host) -> Sequence[Resource]:
         names += BUILD_PACKAGES
     if "redis" in host.roles:
         names += ("redis-server",)
+    if "proxy" in host.roles:
+        names += ("nginx",)
     if host.name == database_host(target.inventory):
         names += (BACKUP_PACKAGE,)
     room: Words = {"free_mb": NEEDED_MB, "unless": f"{layout.versions}/{venv_target(target.venv_digest)}"}
@@ -190,10 +194,20 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
     inventory, secrets = target.inventory, target.secrets
     scheduled = _is_scheduled(target, host)
     return [
+        *units.redis_user(inventory, host, secrets),
         *units.directories(inventory, host),
         *units.config_files(inventory, host, secrets),
-        units.no_leftovers(inventory, (*(() if scheduled else schedule.UNITS), *auth_proxy.leftovers(inventory, host))),
+        units.no_leftovers(
+            inventory,
+            (
+                *(() if scheduled else schedule.UNITS),
+                *auth_proxy.leftovers(inventory, host),
+                *tls_proxy.leftovers(inventory),
+            ),
+        ),
         *units.unit_files(inventory, host),
+        *tls_proxy.directories(host),
+        *tls_proxy.files(inventory, host, secrets),
         *(schedule.files(inventory, dsn(inventory, secrets)) if scheduled else ()),
         _venv_link(target),
     ]
@@ -254,25 +268,6 @@ def git_words(target: Target) -> Words:
     }
 
 
-def database_host(inventory: Inventory) -> str:
-    """Return the host that migrates the database and makes the first user: once, not on each."""
-    return next(name for name, host in inventory.hosts.items() if "scheduler" in host.roles)
-
-
-def dsn(inventory: Inventory, secrets: Secrets) -> Words:
-    """Return how Airflow's own role reaches its database, in the agent's words."""
-    database = inventory.database
-    return {
-        "host": database.host,
-        "port": database.port,
-        "name": database.name,
-        "user": database.user,
-        "password": secrets.database_password.reveal(),
-        "sslmode": database.sslmode,
-        "authority": database.authority,
-    }
-
-
 def _database(target: Target, host: Host) -> Sequence[Resource]:
     inventory = target.inventory
     if host.name != database_host(inventory):
@@ -284,7 +279,7 @@ def _database(target: Target, host: Host) -> Sequence[Resource]:
         "env": dict(environment(inventory)),
     }
     if inventory.database.proxy:
-        words["through"] = auth_proxy.PROXY_UNIT
+        words["through"] = auth_proxy.AUTH_PROXY_UNIT
     admin = inventory.admin
     create = generation_of(inventory.airflow.version).commands.create_user
     person: Words = {"create": filled(create, role="Admin", **admin.model_dump())}

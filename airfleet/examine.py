@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airfleet import board, bootstrap, gates, rollout, session
 from airfleet.checkup import Checkup, crew_words, vitals_words
-from airfleet.desired import Target, database_host, stages_of
+from airfleet.desired import Target, stages_of
 from airfleet.doctor import report
 from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
 from airfleet.doctor.finding import shown
 from airfleet.doctor.operation import HELD_BACK
 from airfleet.errors import FleetError, NotHealthy
+from airfleet.metadata import database_host
 from airfleet.plan import make_plan
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airfleet import tls_proxy
 from airfleet.airflow_cfg import execution_api_url
 from airfleet.auth_proxy import API, INSTANCE_PORT, runs_on
-from airfleet.desired import database_host
 from airfleet.generations import generation_of
+from airfleet.metadata import database_host
 from airfleet.openssh import place_of_jump
 from airfleet.redis_conf import ANY, LOOPBACK, redis_address
 
@@ -145,15 +146,18 @@ def _people(inventory: Inventory) -> Iterator[Way]:
         if host.proxy_command:
             through = IAP if IAP_TUNNEL in host.proxy_command else "proxy command"
         yield Way(through, name, host.address, host.port or SSH_PORT, SSH)
-        if "webserver" in host.roles:
+        if "webserver" in host.roles and not inventory.with_role("proxy"):
             yield Way(USERS, name, host.address, inventory.airflow.web_port, "web pages and REST API")
+        if "proxy" in host.roles:
+            yield Way(USERS, name, host.address, tls_proxy.public(inventory).port, "web pages and REST API (TLS)")
+            yield Way(USERS, name, host.address, tls_proxy.HTTP_PORT, "sends browsers to the same by TLS")
         if "flower" in host.roles and inventory.flower.bind not in (LOOPBACK, "localhost", "::1"):
             yield Way(USERS, name, host.address, inventory.flower.port, "Flower")
 
 
 def _services(inventory: Inventory) -> Iterator[Way]:
     generation = generation_of(inventory.airflow.version)
-    redis, database, health = inventory.with_role("redis")[0], inventory.database, generation.health
+    redis, database = inventory.with_role("redis")[0], inventory.database
     for name, host in inventory.hosts.items():
         if ON_REDIS & set(host.roles):
             yield Way(name, redis, redis_address(inventory), inventory.redis.port, "broker and results (Redis)")
@@ -162,15 +166,26 @@ def _services(inventory: Inventory) -> Iterator[Way]:
             yield Way(name, "Cloud SQL Admin API", API, HTTPS_PORT, "metadata (Auth Proxy)")
         elif set(host.roles) != {"redis"}:
             yield Way(name, "database", database.host, database.port, "metadata (PostgreSQL)")
+        if "proxy" in host.roles and "webserver" not in host.roles:
+            for other in inventory.with_role("webserver"):
+                yield Way(
+                    name, other, inventory.hosts[other].address, inventory.airflow.web_port, "the proxy asks them"
+                )
         if "webserver" in host.roles:
-            for role, port, why in (
-                ("worker", health.log_port, "logs of running tasks"),
-                ("triggerer", health.trigger_log_port, "logs of the triggerer"),
-            ):
-                for other in inventory.with_role(role):  # type: ignore[arg-type]
-                    yield Way(name, other, inventory.hosts[other].address, port, why)
+            yield from _to_logs(inventory, name)
         if any(service.calls_api for service in generation.services_of(set(host.roles))):
             yield from _to_api(inventory, name)
+
+
+def _to_logs(inventory: Inventory, name: str) -> Iterator[Way]:
+    """Yield the ways of the web pages to the logs that are not in the bucket yet."""
+    health = generation_of(inventory.airflow.version).health
+    for role, port, why in (
+        ("worker", health.log_port, "logs of running tasks"),
+        ("triggerer", health.trigger_log_port, "logs of the triggerer"),
+    ):
+        for other in inventory.with_role(role):  # type: ignore[arg-type]
+            yield Way(name, other, inventory.hosts[other].address, port, why)
 
 
 def _to_api(inventory: Inventory, name: str) -> Iterator[Way]:

@@ -21,6 +21,7 @@ from airfleet.sections import (
     Airflow,
     Celery,
     Dags,
+    Directives,
     Flower,
     Line,
     Logging,
@@ -35,6 +36,7 @@ from airfleet.sections_database import Database
 from airfleet.sections_notify import Notify
 from airfleet.sections_secrets import SecretSource
 from airfleet.sections_ssh import Ssh
+from airfleet.sections_tls import Tls
 
 __all__ = [
     "SUPPORTED_PYTHONS",
@@ -56,6 +58,7 @@ __all__ = [
     "Role",
     "SecretSource",
     "Ssh",
+    "Tls",
     "example_hosts",
     "examples",
     "is_example",
@@ -67,7 +70,7 @@ __all__ = [
     "text_of",
 ]
 
-Role = Literal["redis", "webserver", "scheduler", "triggerer", "worker", "flower"]
+Role = Literal["redis", "proxy", "webserver", "scheduler", "triggerer", "worker", "flower"]
 HostName = Annotated[str, Field(pattern=patterns.HOST)]
 
 _EXAMPLE = re.compile(  # RFC 5737, 3849, 2606
@@ -127,8 +130,12 @@ class Inventory(Section):
     logging: Logging = Field(default_factory=Logging)
     dags: Dags
     backup: Backup = Field(default_factory=Backup)
+    tls: Tls = Field(default_factory=Tls)
     admin: Admin = Field(default_factory=Admin)
     secrets: SecretSource = Field(default_factory=SecretSource)
+    units: dict[Annotated[str, Field(pattern=patterns.WORD)], Directives] = Field(
+        default={}, description="by service, systemd's directives for tasks that need more: docs/hardening.md"
+    )
     notify: tuple[Notify, ...] = Field(default=(), description="whom to tell what became of a run")
     hosts: dict[HostName, Host] = Field(min_length=1, description="each machine, by the name that it has in messages")
 

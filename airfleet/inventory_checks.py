@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from airfleet import tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS
 from airfleet.openssh import place_of_jump, proxy_words, wrong_tokens
 from airfleet.places import nearest
@@ -47,6 +48,8 @@ def cross_checks(inventory: Inventory) -> Iterator[Problem]:
     yield from _hosts(inventory)
     yield from _notify(inventory)
     yield from _secrets(inventory.secrets)
+    yield from tls_proxy.problems(inventory)
+    yield from unit_overrides.problems(inventory.units)
     for path, address in _addresses(inventory):
         if not _is_address(address):
             yield path, f"'{address}' is not an IP address"

@@ -42,4 +42,13 @@ def with_paths(inventory: Inventory, folder: Path, document: Document) -> Invent
             database = database.trusting(ca, authority.read(ca)) if readable else database
         except authority.BadAuthority as e:
             document.complain(("database", "ca"), str(e))
+    tls = inventory.tls
+    if tls.certificate:
+        readable = re.fullmatch(patterns.LINE, str(tls.certificate))
+        chain = absolute(tls.certificate, "tls", "certificate")
+        try:
+            tls = tls.showing(chain, authority.read_chain(chain)) if readable else tls
+        except authority.BadAuthority as e:
+            document.complain(("tls", "certificate"), str(e))
+    inventory = inventory.model_copy(update={"tls": tls})
     return inventory.model_copy(update={"ssh": ssh.model_copy(update=found), "airflow": airflow, "database": database})

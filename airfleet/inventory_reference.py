@@ -24,6 +24,7 @@ _SECRETS = {
     "flower_password": "Flower's page asks for it",
     "database_password": "of the user `database.user`",
     "deploy_key": "private key that reads `dags.repository`, where that is reached by ssh",
+    "tls_key": "private key of `tls.certificate`",
     "webhook_url": "address that entries of `notify` with `webhook: secret` post to",
 }
 _HEAD = """\
@@ -37,8 +38,8 @@ the nearest right word, and contacts nothing. `fab inventory.schema > inventory.
 `# yaml-language-server: $schema=inventory.schema.json` on the first line of your inventory.
 
 `--env NAME`, or AIRFLEET_ENV, chooses `inventory.NAME.yaml` and `secrets.NAME.yaml`. Paths on your own computer
-(`ssh.identity`, `ssh.config`, `ssh.known_hosts`, `airflow.constraints`) are relative to the inventory's folder; `~/` is
-your home.
+(`ssh.identity`, `ssh.config`, `ssh.known_hosts`, `airflow.constraints`, `tls.certificate`) are relative to the
+inventory's folder; `~/` is your home.
 """
 _TAIL = """\
 ## Secrets

@@ -9,7 +9,7 @@ from airfleet import auth_proxy
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.places import nearest
-from airfleet.units import REDIS_UNIT
+from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airfleet.generations import Service
     from airfleet.inventory import Inventory
 
-REDIS, PROXY = "redis", auth_proxy.SERVICE
+AUTH_PROXY = auth_proxy.SERVICE
 NOTHING = "nothing was contacted"
 SPAN = re.compile(r"(\d+ *(s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?) *)+")
 MOMENTS = ("now", "today", "yesterday", "tomorrow")
@@ -29,13 +29,13 @@ def units_of(inventory: Inventory, hosts: Sequence[str], service: str) -> dict[s
     services = generation_of(inventory.airflow.version).services
     name, at, number = service.partition("@")
     if service:
-        _check_service(service, services, proxy=inventory.database.proxy is not None)
+        _check_service(service, services, has_auth_proxy=inventory.database.proxy is not None)
     found: dict[str, list[str]] = {}
     for host in hosts:
         roles, count = inventory.hosts[host].roles, inventory.hosts[host].celery.instances
-        units = [REDIS_UNIT] if "redis" in roles and name in ("", REDIS) else []
-        if name in ("", PROXY) and auth_proxy.runs_on(inventory, inventory.hosts[host]):
-            units.append(auth_proxy.PROXY_UNIT)
+        units = [unit for unit, each in BESIDE.items() if each in roles and name in ("", each)]
+        if name in ("", AUTH_PROXY) and auth_proxy.runs_on(inventory, inventory.hosts[host]):
+            units.append(auth_proxy.AUTH_PROXY_UNIT)
         for each in services:
             if each.role in roles and (not name or each.is_called(name)):
                 units += [each.unit(int(number))] if at else _units(each, count)
@@ -53,10 +53,10 @@ def _units(service: Service, count: int) -> list[str]:
     return [*(service.unit(n) for n in range(1, count + 1)), service.unit_file.replace("@", "@*")]
 
 
-def _check_service(text: str, services: Sequence[Service], *, proxy: bool) -> None:
+def _check_service(text: str, services: Sequence[Service], *, has_auth_proxy: bool) -> None:
     known = {
-        REDIS: False,
-        **({PROXY: False} if proxy else {}),
+        **dict.fromkeys(BESIDE.values(), False),
+        **({AUTH_PROXY: False} if has_auth_proxy else {}),
         **{name: each.instances for each in services for name in (each.name, *each.also)},
     }
     name, at, number = text.partition("@")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import session
 from airfleet.airflow_command import ask_airflow
-from airfleet.desired import database_host
 from airfleet.errors import NotHealthy, UsageError
 from airfleet.gates import try_bucket
 from airfleet.layout import layout_of
+from airfleet.metadata import database_host
 from airfleet.rollout import on_each
 from airfleet.task_log import Wish, log_words
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import records, rollout, session
-from airfleet.desired import database_host, dsn
 from airfleet.errors import FleetError, RolloutStopped
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import database_host, dsn
 from airfleet.pauses import ENDING, count, judge, make_record, some
 from airfleet.remote import local_user
 from airfleet.workers import Wish, Workers

@@ -17,6 +17,8 @@ ACCOUNT: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 ADDRESS: Final = rf"^({_NAME}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
 BASE_URL: Final = rf"^https?://{_PLACE}(/[A-Za-z0-9._~/-]*)?$"
 BUCKET: Final = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
+DIRECTIVE: Final = r"^[A-Z][A-Za-z0-9]{1,63}$"
+DIRECTIVE_VALUE: Final = r"^([^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\\])?$"
 EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
 ENDPOINT: Final = rf"^({_NAME}|\[[0-9A-Fa-f:.]+\]):[0-9]{{1,5}}$"
 EXTRA: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
@@ -58,6 +60,8 @@ WORDS: Final = {
     ADDRESS: "an IP address or a host name",
     BASE_URL: "a URL with scheme and host, as in http://airflow.example.com",
     BUCKET: "a bucket name: small letters, digits, . _ and -, without gs://",
+    DIRECTIVE: "a directive of systemd, as in MemoryMax",
+    DIRECTIVE_VALUE: "a single line of text, without \\ at its end",
     EMAIL: "an e-mail address",
     ENDPOINT: "HOST:PORT",
     EXTRA: "an extra: letters, digits, . _ and -",

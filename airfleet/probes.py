@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airfleet import auth_proxy
+from airfleet import auth_proxy, tls_proxy
 from airfleet.airflow_cfg import execution_api_url
-from airfleet.desired import dsn
 from airfleet.errors import NotHealthy
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import dsn
+from airfleet.redis_access import USER
 from airfleet.redis_conf import redis_address
 from airfleet.rollout import on_each
+from airfleet.units import PROXY_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,18 +103,19 @@ def _redis(known: Known, name: str) -> list[Probe]:
     words: Words = {
         "host": redis_address(known.inventory),
         "port": known.inventory.redis.port,
+        "user": USER,
         "password": known.secrets.redis_password.reveal(),
         "timeout_s": QUICK_S,
     }
     return [Probe(name, "probe_redis", "redis-server.service", words)]
 
 
-def _proxy(known: Known, name: str) -> list[Probe]:
+def _auth_proxy(known: Known, name: str) -> list[Probe]:
     inventory = known.inventory
     if not auth_proxy.runs_on(inventory, inventory.hosts[name]):
         return []
     words: Words = {"url": auth_proxy.health(inventory, "readiness"), "timeout_s": QUICK_S}
-    return [Probe(name, "probe_proxy", auth_proxy.PROXY_UNIT, words)]
+    return [Probe(name, "probe_auth_proxy", auth_proxy.AUTH_PROXY_UNIT, words)]
 
 
 def _database(known: Known, name: str) -> list[Probe]:
@@ -142,6 +145,14 @@ def _web(known: Known, name: str) -> list[Probe]:
         **(known.login or {}),
     }
     return [Probe(name, "probe_web", generation.web.unit_file, words)]
+
+
+def _tls(known: Known, name: str) -> list[Probe]:
+    if tls_proxy.ROLE not in known.inventory.hosts[name].roles:
+        return []
+    health, public = generation_of(known.inventory.airflow.version).health, tls_proxy.public(known.inventory)
+    words: Words = {"port": public.port, "host": public.name, "origin": public.origin, "path": health.web_path}
+    return [Probe(name, "probe_proxy", PROXY_UNIT, {**words, "timeout_s": QUICK_S})]
 
 
 def web_words(health: Health) -> Words:
@@ -190,10 +201,11 @@ def _flower(known: Known, name: str) -> list[Probe]:
 
 MAKERS: Mapping[str, Callable[[Known, str], list[Probe]]] = {
     "redis": _redis,
-    "proxy": _proxy,
+    "cloud-sql": _auth_proxy,
     "database": _database,
     "scheduler": _scheduler,
     "web": _web,
+    "tls": _tls,
     "workers": _workers,
     "flower": _flower,
 }

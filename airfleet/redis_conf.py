@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airfleet.layout import REDIS_DATA
+from airfleet.redis_access import ACCESS, USER, rules
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ def redis_address(inventory: Inventory) -> str:
 
 
 def redis_url(inventory: Inventory, password: str, database: int) -> str:
-    """Return the URL of one of Redis' databases; before the colon the password would be a user's name."""
+    """Return the URL of one of Redis' databases."""
     address = redis_address(inventory)
     host = f"[{address}]" if ":" in address else address
-    return f"redis://:{quote(password, safe='')}@{host}:{inventory.redis.port}/{database}"
+    return f"redis://{USER}:{quote(password, safe='')}@{host}:{inventory.redis.port}/{database}"
 
 
 def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
@@ -39,14 +40,10 @@ def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
         "redis.conf.j2",
         bind=" ".join(addresses),
         port=redis.port,
-        password=redis_word(secrets.redis_password.reveal()),
+        user=USER,
+        rules=" ".join(rules(secrets.redis_password.reveal())),
+        access=ACCESS,
         maxmemory=redis.maxmemory,
         databases=max(FEWEST_DATABASES, 1 + max(redis.broker_db, redis.result_db, redis.rate_limit_db)),
         data=REDIS_DATA,
     )
-
-
-def redis_word(value: str) -> str:
-    r"""Return the value in redis.conf's double quotes; all but plain letters as `\xHH` of their UTF-8 bytes."""
-    letters = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in value.encode())  # noqa: PLR2004 - the printable ASCII
-    return f'"{letters}"'

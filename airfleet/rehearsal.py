@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet import airflow_cfg, bootstrap, findings, gates, rollout
-from airfleet.desired import Target, database_host, stages_of
+from airfleet.desired import Target, stages_of
 from airfleet.errors import GateRefused
 from airfleet.findings import Finding
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of, venv_target
+from airfleet.metadata import database_host
 from airfleet.model import Stage
 from airfleet.plan import describe, make_plan
 from airfleet.release_gate import served_queues, words_of

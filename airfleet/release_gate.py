@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import findings
 from airfleet.airflow_cfg import environment
-from airfleet.desired import database_host, dsn
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of, release_target, venv_target
+from airfleet.metadata import database_host, dsn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

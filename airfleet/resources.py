@@ -160,6 +160,7 @@ class Unit:
 
     `reads` maps each file or link that the process reads to the digest or target that it should have read. `release`
     (path, commit, plugins) lets another release count as this one where a running process has read the same of both.
+    `reloads` are those of `reads` that the process reads again when it is reloaded: no connection is dropped for them.
     """
 
     kind: ClassVar[str] = "unit"
@@ -169,6 +170,7 @@ class Unit:
     active: bool = True
     stop_timeout_s: int = 90
     release: tuple[tuple[str, str | None], ...] = ()
+    reloads: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -199,8 +201,9 @@ class Unit:
 
     @property
     def means(self) -> Words:
-        """How long a stop may take, in seconds."""
-        return {"stop_timeout_s": self.stop_timeout_s}
+        """How long a stop may take, in seconds, and what a reload reads again."""
+        words: Words = {"stop_timeout_s": self.stop_timeout_s}
+        return {**words, "reloads": list(self.reloads)} if self.reloads else words
 
 
 @dataclass(frozen=True, slots=True)

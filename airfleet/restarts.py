@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airfleet.api_guard import refuse_long_outage
 from airfleet.batches import ONE
+from airfleet.errors import GateRefused, HostUnreachable
 from airfleet.generations import generation_of
-from airfleet.units import STOP_S
+from airfleet.units import REDIS_UNIT, STOP_S
 from airfleet.waves import in_waves
 from airfleet.workers import Wish, Workers
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from airfleet.batches import Batch
     from airfleet.model import Change, Words
+    from airfleet.remote import Host
     from airfleet.session import Fleet
     from airfleet.workers import Screen
 
@@ -49,6 +52,52 @@ class Restarts:
                 self.proven.add(name)
 
         in_waves(self.fleet, [name for name, units in stale.items() if units], self.batch, work)
+
+    def redis(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        """Before a Redis that runs is restarted: let no worker run a task, and no scheduler send one.
+
+        A worker ends with its tasks when its broker does (celery/kombu#2582), and a task that can't be sent fails.
+        Whatever was stopped or drained for it is started by the stages that follow.
+        """
+        if not any(REDIS_UNIT in _stale(made) for made in changes.values()):
+            return
+        fleet = self.fleet
+        if elsewhere := self._busy_elsewhere():
+            raise GateRefused(
+                f"{', '.join(elsewhere)} runs tasks, which would end with Redis, and is not among the chosen hosts",
+                place="redis",
+                remedy="fab bootstrap, without --only",
+            )
+        scheduler = generation_of(fleet.inventory.airflow.version).service("scheduler").unit_file
+        running = self._running(fleet.hosts, f"{WORKER}*.service", scheduler)
+        if draining := [name for name, units in running.items() if set(units) - {scheduler}]:
+            workers = Workers(replace(fleet, hosts={n: fleet.hosts[n] for n in draining}), self.screen, self.wish)
+            workers.look()
+            for name in workers.seen:
+                workers.drain(name)
+        for name in (name for name, units in running.items() if scheduler in units):
+            fleet.check_lock()
+            self.screen.step(name, ("stop", scheduler), "")
+            words: Words = {"unit": scheduler, "verb": "stop", "timeout_s": STOP_S, "page": ""}
+            fleet.hosts[name].call("steer", words, _teller(self.screen, name, scheduler))
+
+    @staticmethod
+    def _running(hosts: Mapping[str, Host], *patterns: str) -> dict[str, list[str]]:
+        """Return the units of these patterns that run, on each host."""
+        asked: Words = {"patterns": list(patterns)}
+        answers: dict[str, Any] = {name: host.call("active_units", asked) for name, host in hosts.items()}
+        return {name: list(answer["active"]) for name, answer in answers.items()}
+
+    def _busy_elsewhere(self) -> list[str]:
+        found: list[str] = []
+        for name in self.fleet.inventory.with_role("worker"):
+            others = {} if name in self.fleet.hosts else {name: self.fleet.everyone[name]}
+            # One that can't be reached is left out on purpose, or was: what it runs is not waited for.
+            with suppress(HostUnreachable):
+                if any(self._running(others, f"{WORKER}*.service").values()):
+                    workers = Workers(replace(self.fleet, hosts=others), self.screen).look()
+                    found += [worker.node for worker in workers if worker.tasks]
+        return found
 
     def web(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Restart web pages that run on something stale, one host after the other, and tell how long they were away."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import history, members, records, schedule, session, way_back_files, workers
-from airfleet.auth_proxy import PROXY_UNIT
+from airfleet import history, members, records, schedule, session, tls_proxy, way_back_files, workers
+from airfleet.auth_proxy import AUTH_PROXY_UNIT
 from airfleet.errors import ApplyFailed, GateRefused, UsageError
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.inventory_checks import NEEDED_ROLES
 from airfleet.layout import REDIS_CONF, REDIS_DATA, REDIS_DROP_IN, UNITS, layout_of
-from airfleet.units import REDIS_UNIT, stop_timeout_s
+from airfleet.units import PROXY_UNIT, REDIS_UNIT, stop_timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,16 +68,32 @@ def clear_words(inventory: Inventory, name: str, *, purge: bool) -> Words:
     layout, host = layout_of(inventory), inventory.hosts[name]
     files = sorted({service.unit_file for generation in GENERATIONS for service in generation.services})
     redis = "redis" in host.roles
+    names = (tls_proxy.WATCH, tls_proxy.RELOAD)
+    proxy = [tls_proxy.DROP_IN, *(f"{UNITS}/{each}" for each in names)] if tls_proxy.ROLE in host.roles else []
     own = [layout.config, layout.environment, layout.webserver_config, layout.modules, layout.dags]
     own += [f"{layout.versions}/airflow-*", layout.venv, layout.deploy_key, layout.git_known_hosts]
-    root = ["/opt/airfleet", way_back_files.FOLDER, *([REDIS_CONF] if redis else [])]
+    root = [
+        "/opt/airfleet",
+        way_back_files.FOLDER,
+        *([REDIS_CONF] if redis else []),
+        *([tls_proxy.CONF, tls_proxy.FOLDER] if proxy else []),
+    ]
     if purge:
         root += ["/var/log/airfleet", "/var/lib/airfleet", *([f"{REDIS_DATA}/*"] if redis else [])]
-    own_units = (*schedule.UNITS, *way_back_files.OF_UNITS, PROXY_UNIT)
+    own_units = (*schedule.UNITS, *way_back_files.OF_UNITS, AUTH_PROXY_UNIT)
     worker = generation_of(inventory.airflow.version).service("worker")
     return {
-        "units": [*own_units, *(file.replace("@.", "@*.") for file in files), *([REDIS_UNIT] if redis else [])],
-        "unit_files": [*(f"{UNITS}/{file}" for file in (*own_units, *files)), *([REDIS_DROP_IN] if redis else [])],
+        "units": [
+            *own_units,
+            *(file.replace("@.", "@*.") for file in files),
+            *([REDIS_UNIT] if redis else []),
+            *([PROXY_UNIT, tls_proxy.WATCH] if proxy else []),
+        ],
+        "unit_files": [
+            *(f"{UNITS}/{file}" for file in (*own_units, *files)),
+            *([REDIS_DROP_IN] if redis else []),
+            *proxy,
+        ],
         "own": own,
         "root": root,
         "account": inventory.airflow.account,

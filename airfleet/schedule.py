@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airfleet import bundle, layout
+from airfleet import bundle, layout, unit_overrides
 from airfleet.generations import generation_of
 from airfleet.resources import File, Unit
 from airfleet.templates import fill
@@ -31,13 +31,19 @@ def files(inventory: Inventory, dsn: Words) -> list[File]:
     """Return the program, what it is to do, and its units; the password in `dsn` stays out of all of them."""
     schedule, folder = inventory.backup.schedule, layout.UNITS
     program = f"{PROGRAM} {SOURCES} {WORDS}"
+    overrides = unit_overrides.lines(inventory.units, unit_overrides.BACKUP)
     return [
         File(SOURCES, bundle.sources_of(PARTS)),
         File(PROGRAM, bundle.LAUNCHER),
         File(WORDS, json.dumps(words(inventory, dsn), indent=1, sort_keys=True) + "\n", mode="0600"),
         File(
             f"{folder}/{SERVICE}",
-            fill("airfleet-backup.service.j2", program=program, proxy=inventory.database.proxy is not None),
+            fill(
+                "airfleet-backup.service.j2",
+                program=program,
+                proxy=inventory.database.proxy is not None,
+                overrides=overrides,
+            ),
         ),
         File(f"{folder}/{TIMER}", fill("airfleet-backup.timer.j2", schedule=str(schedule))),
     ]

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flower_password", "jwt_secret")
 RENEWABLE: Final = frozenset({"jwt_secret"})  # lost, it is made anew: what it signs lives for minutes
-GIVEN: Final = ("database_password", "deploy_key", "webhook_url")
+GIVEN: Final = ("database_password", "deploy_key", "tls_key", "webhook_url")
 NAMES: Final = (*GENERATED, *GIVEN)
 
 
 def tidy(name: str, value: str) -> str:
-    """Return the value as it is used: ssh reads no key without a line break at its end, or with CR LF."""
-    return value.replace("\r\n", "\n").strip() + "\n" if name == "deploy_key" else value
+    """Return the value as it is used: a key has a line break at its end, and no CR LF."""
+    return value.replace("\r\n", "\n").strip() + "\n" if name in {"deploy_key", "tls_key"} else value
 
 
 def problem_of(name: str, value: str) -> str | None:
@@ -56,4 +56,5 @@ def _key_problem(value: str) -> str | None:
 _FORMS: Final[Mapping[str, Callable[[str], str | None]]] = {
     "fernet_key": _fernet_problem,
     "deploy_key": _key_problem,
+    "tls_key": _key_problem,
 }

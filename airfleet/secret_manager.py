@@ -64,17 +64,17 @@ class Manager:
             client.transport.close()
             del self._client
 
-    def read(self, name: str, version: str = LATEST) -> Held | None:
+    def read(self, name: str, which: str = LATEST) -> Held | None:
         """Return a version of a secret; None where there is no such secret, or one without versions."""
         _need_library()
         from google.api_core.exceptions import NotFound
 
-        request = {"name": f"{self._path(name)}/versions/{version}"}
-        with self._asking(name, "read", ACCESSOR, version):
+        request = {"name": f"{self._path(name)}/versions/{which}"}
+        with self._asking(name, "read", ACCESSOR, which):
             try:
                 found = self._client.access_secret_version(request=request, **self._limits)
             except NotFound:
-                if version == LATEST:
+                if which == LATEST:
                     return None
                 raise
         payload = bytes(found.payload.data)

@@ -13,6 +13,8 @@ from airfleet import patterns
 
 AccountName = Annotated[str, Field(pattern=patterns.ACCOUNT)]
 Address = Annotated[str, Field(pattern=patterns.ADDRESS)]
+DirectiveValue = int | bool | Annotated[str, Field(pattern=patterns.DIRECTIVE_VALUE)]
+Directives = dict[Annotated[str, Field(pattern=patterns.DIRECTIVE)], DirectiveValue]
 Folder = Annotated[str, Field(pattern=patterns.FOLDER)]
 GitUrl = Annotated[str, Field(pattern=patterns.REPOSITORY)]
 Line = Annotated[str, Field(pattern=patterns.LINE)]

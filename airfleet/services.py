@@ -9,7 +9,7 @@ from airfleet import auth_proxy, probes, records, session
 from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import Service, generation_of
-from airfleet.units import REDIS_UNIT, STOP_S
+from airfleet.units import PROXY_UNIT, REDIS_UNIT, STOP_S
 from airfleet.workers import Workers
 from airfleet.worklist import COMES_BACK, GOES_ON, Worklist
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 ALL = "all"
 REDIS = Service("redis", "redis", "Redis", (), stage="redis")
-PROXY = Service(auth_proxy.SERVICE, "", "Cloud SQL Auth Proxy", (), stage="proxy")
-OTHERS = {REDIS: REDIS_UNIT, PROXY: auth_proxy.PROXY_UNIT}
+PROXY = Service("proxy", "proxy", "TLS proxy (nginx)", (), stage="tls")
+AUTH_PROXY = Service(auth_proxy.SERVICE, "", "Cloud SQL Auth Proxy", (), stage="cloud-sql")
+OTHERS = {REDIS: REDIS_UNIT, PROXY: PROXY_UNIT, AUTH_PROXY: auth_proxy.AUTH_PROXY_UNIT}
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def steer_service(env: str, *, verb: str, name: str, only: str, wish: Wish, scre
 
 def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -> list[Step]:
     """Return what is to be done, in order: what others need is started first and stopped last."""
-    proxy = [PROXY] if inventory.database.proxy else []
-    services = [REDIS, *proxy, *generation_of(inventory.airflow.version).services]
+    auth = [AUTH_PROXY] if inventory.database.proxy else []
+    services = [REDIS, *auth, *generation_of(inventory.airflow.version).services, PROXY]
     known = [service.name for service in services]
     if name != ALL and not any(service.is_called(name) for service in services):
         raise UsageError(
@@ -84,7 +85,7 @@ def steps_of(inventory: Inventory, hosts: Sequence[str], verb: str, name: str) -
 
 def _runs_on(service: Service, inventory: Inventory, host: str) -> bool:
     mine = inventory.hosts[host]
-    return auth_proxy.runs_on(inventory, mine) if service is PROXY else service.role in mine.roles
+    return auth_proxy.runs_on(inventory, mine) if service is AUTH_PROXY else service.role in mine.roles
 
 
 class Steering:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airfleet import session
-from airfleet.desired import database_host, dsn
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import database_host, dsn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

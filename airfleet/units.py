@@ -6,31 +6,28 @@ leads) that the process reads. `Unit.reads` says what those lines should be, so 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from airfleet import airflow_cfg, layout
+from airfleet import airflow_cfg, layout, tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
-from airfleet.redis_conf import render_redis_conf
+from airfleet.redis_access import AT_START, USER, rules
+from airfleet.redis_conf import redis_address, render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
+from airfleet.stamps import stamp_words, systemd_word
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airfleet.inventory import Host, Inventory
+    from airfleet.model import Words
     from airfleet.secrets import Secrets
 
-REDIS_UNIT = "redis-server.service"
+REDIS_UNIT, PROXY_UNIT = "redis-server.service", "nginx.service"
+BESIDE = {REDIS_UNIT: "redis", PROXY_UNIT: "proxy"}  # those of the distribution, as an operator calls them
 STOP_S = 90
 AFTER_THE_LONGEST_TASK_S = 300
-PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
-
-STAMP = (
-    'umask 077; for p; do if [ -L "$p" ]; then v=$(readlink "$p"); else v=$(sha256sum < "$p" | cut -c 1-64); fi;'
-    ' echo "$v  $p"; done > '
-)
 
 
 def directories(inventory: Inventory, host: Host) -> list[Directory]:
@@ -73,8 +70,7 @@ def unit_files(inventory: Inventory, host: Host) -> list[File]:
     """Return the unit files of this host, and the drop-in for the distribution's Redis."""
     found = []
     if "redis" in host.roles:
-        stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
-        found.append(File(layout.REDIS_DROP_IN, fill("redis-airfleet.conf.j2", stamp=stamp)))
+        found.append(File(layout.REDIS_DROP_IN, _redis_drop_in(inventory)))
     services = generation_of(inventory.airflow.version).services_of(set(host.roles))
     return found + [File(f"{layout.UNITS}/{each.unit_file}", render_unit(inventory, host, each)) for each in services]
 
@@ -106,6 +102,16 @@ def units(
         other = release if service.reads_dags else ()
         found += [Unit(service.unit(each), reads=reads, stop_timeout_s=stop_s, release=other) for each in instances]
     return found
+
+
+def redis_user(inventory: Inventory, host: Host, secrets: Secrets) -> list[Made]:
+    """Return that the services' user is known to a Redis that runs: before anything is told to log in with it."""
+    if "redis" not in host.roles:
+        return []
+    password = secrets.redis_password.reveal()
+    place: Words = {"host": redis_address(inventory), "port": inventory.redis.port, "password": password}
+    means: Words = {**place, "rules": rules(password)}
+    return [Made("redis_user", USER, {"login": "works"}, ask=place, means=means)]
 
 
 def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
@@ -161,6 +167,8 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         "concurrency": str(host.celery.concurrency),
     }
     quoted = {name: value if name == "run" else systemd_word(value) for name, value in values.items()}
+    # Without it, Airflow 3 takes nobody's word that the visitor came by TLS, and its cookies are not Secure.
+    quoted["proxied"] = "--proxy-headers" if tls_proxy.public(inventory).scheme == "https" else ""
     return fill(
         "airflow.service.j2",
         title=service.title,
@@ -171,31 +179,23 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         pyenv=systemd_word(where.pyenv),
         dags=systemd_word(where.dags),
         stamp=stamp_words(read_by(inventory, service), runtime="%N"),
-        command=" ".join(word.format_map(quoted) for word in service.command),
+        command=" ".join(filter(None, (word.format_map(quoted) for word in service.command))),
         stop_timeout_s=stop_timeout_s(service, host),
         drains=service.drains,
         supervises=service.supervises,
         leave=_patience(where.config) if service.drains and generation_of(inventory.airflow.version).patience else "",
         privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
+        overrides=unit_overrides.lines(inventory.units, f"airflow-{service.name}"),
     )
+
+
+def _redis_drop_in(inventory: Inventory) -> str:
+    stamp = stamp_words((layout.REDIS_CONF, layout.REDIS_DROP_IN), runtime="redis-server")
+    overrides = unit_overrides.lines(inventory.units, unit_overrides.REDIS)
+    return fill("redis-airfleet.conf.j2", stamp=stamp, access=AT_START, overrides=overrides)
 
 
 def _patience(config: str) -> str:
     """Return the command that leaves, beside the stamp, what a worker reads of its patience with the API server."""
     script = f'umask 077; grep -E "^({"|".join(DEFAULTS)}) = " < "$$1" > /run/%N/patience || :'
     return f"/bin/sh -c '{script}' patience {systemd_word(config)}"
-
-
-def stamp_words(paths: Iterable[str], *, runtime: str) -> str:
-    """Return the command, as words of a unit file, that writes the stamp of these paths into a runtime folder."""
-    script = STAMP.replace("$", "$$") + f"/run/{runtime}/stamp"
-    return f"/bin/sh -c '{script}' stamp {' '.join(systemd_word(path) for path in paths)}"
-
-
-def systemd_word(value: str) -> str:
-    """Return the value as one word of a unit file's command: no specifier, variable or quote in it means anything."""
-    escaped = value.replace("%", "%%").replace("$", "$$")
-    if PLAIN_WORD.fullmatch(value):
-        return escaped
-    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'

@@ -8,6 +8,7 @@ from airfleet import services
 from airfleet.generations import is_akin
 from airfleet.maintenance import Maintenance
 from airfleet.pauses import ENDING
+from airfleet.redis_access import USER
 from airfleet.redis_conf import redis_address
 from airfleet.release_gate import served_queues
 from airfleet.workers import Wish
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def stop_all(fleet: Fleet, screen: Screen) -> None:
-    """Stop every service of Airflow that this inventory has, in order, on all hosts; Redis runs on."""
+    """Stop every service of Airflow that this inventory has, in order, on all hosts; Redis and proxies run on."""
     steering = services.Steering(fleet, screen, Wish(allow_gap=True), "stop")
     for step in services.steps_of(fleet.inventory, tuple(fleet.hosts), "stop", services.ALL):
-        if step.service is not services.REDIS:
+        if step.service not in (services.REDIS, services.PROXY):
             steering.steer(step)
 
 
@@ -37,6 +38,7 @@ def forget_messages(old: Fleet, new: Fleet, screen: Screen) -> None:
     words: Words = {
         "host": redis_address(inventory),
         "port": inventory.redis.port,
+        "user": USER,
         "password": old.secrets.redis_password.reveal(),
         "db": inventory.redis.broker_db,
         "queues": sorted(served_queues(inventory)),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import bootstrap, gates, manifest, records, session
 from airfleet.backups import Backups, Where
-from airfleet.desired import Target, database_host, stages_of
+from airfleet.desired import Target, stages_of
 from airfleet.errors import FleetError, RolloutStopped
 from airfleet.layout import layout_of, venv_target
+from airfleet.metadata import database_host
 from airfleet.upgrade_steps import end_maintenance, forget_messages, stop_all
 from airfleet.upgrade_versions import with_version, write_version
 

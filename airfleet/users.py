@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airfleet import people, probes, records, session, terminal
 from airfleet.airflow_cfg import environment
-from airfleet.desired import dsn
 from airfleet.errors import FleetError, GateRefused, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import filled, generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import dsn
 from airfleet.secrets import Secret
 
 if TYPE_CHECKING:

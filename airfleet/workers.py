@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airfleet import crew, records, rollout, session
 from airfleet.batches import ONE, Batch, checked_failures
-from airfleet.desired import dsn
 from airfleet.errors import FleetError, GateRefused, NotHealthy, RolloutStopped, UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
+from airfleet.metadata import dsn
 from airfleet.units import stop_timeout_s
 from airfleet.waves import in_waves
 from airfleet.worklist import Worklist

@@ -8,7 +8,7 @@ from tasks.door import ENV_HELP, ONLY_HELP, command, environment
 @command(
     help={
         "env": ENV_HELP,
-        "service": "one service: scheduler, dag-processor, triggerer, webserver, worker, worker@2, logs, flower, redis"
+        "service": "one service: scheduler, dag-processor, triggerer, webserver, worker@2, flower, redis, proxy …"
         " (default: all)",
         "only": ONLY_HELP,
         "since": 'as for journalctl: "1 hour ago" (default), 2h, 10:00 (in your time zone), "2026-11-25 10:00"',

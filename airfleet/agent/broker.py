@@ -10,12 +10,12 @@ UNACKED = ("unacked", "unacked_index")
 def forget_messages(words, tell):
     """Delete what waits in these queues, and return {queue: how many that were}.
 
-    {"host", "port", "password", "db", "queues"}. Airflow knows the tasks in its database: they are sent anew.
+    {"host", "port", "user", "password", "db", "queues"}. Airflow knows the tasks in its database: they are sent anew.
     """
     found = {}
     try:
         with resp.Redis(words["host"], words["port"]) as redis:
-            redis.ask("AUTH", words["password"])
+            _login(redis, words)
             redis.ask("SELECT", str(words["db"]))
             for queue in words["queues"]:
                 found[queue] = int(redis.ask("LLEN", queue))
@@ -23,3 +23,13 @@ def forget_messages(words, tell):
     except resp.Wrong as e:
         raise run.Refused(f"redis at {words['host']}:{words['port']} {e}") from e
     return found
+
+
+def _login(redis, words):
+    """Log in as the services do; or as they did, where Redis was not restarted since it got users."""
+    try:
+        redis.login(words["user"], words["password"])
+    except resp.Wrong as e:
+        if e.reason != "password":
+            raise
+        redis.login("", words["password"])

@@ -30,7 +30,7 @@ def _until_well(check, words):
 
 
 def probe_redis(words, tell):
-    """Write a key that lasts five seconds and read it back: {"host", "port", "password", "timeout_s"}."""
+    """Write a key that lasts five seconds and read it back: {"host", "port", "user", "password", "timeout_s"}."""
     place = f"redis at {words['host']}:{words['port']}"
 
     def check():
@@ -39,7 +39,7 @@ def probe_redis(words, tell):
         try:
             with resp.Redis(words["host"], words["port"]) as redis:
                 if words.get("password"):
-                    redis.ask("AUTH", words["password"])
+                    redis.login(words.get("user"), words["password"])
                 redis.ask("SET", key, token, "EX", "5")
                 back = redis.ask("GET", key)
         except resp.Wrong as e:
@@ -49,7 +49,7 @@ def probe_redis(words, tell):
     return _until_well(check, words)
 
 
-def probe_proxy(words, tell):
+def probe_auth_proxy(words, tell):
     """The Cloud SQL Auth Proxy says that it is ready: {"url", "timeout_s"}."""
 
     def check():

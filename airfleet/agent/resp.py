@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 
 TIMEOUT_S = 5
-LIMIT = 64 * 1024
+LIMIT = 1024 * 1024
+KINDS = (b"", b"+", b"-", b":", b"$", b"*")  # how an answer begins
+DEEPEST = 4  # lists in lists; what goes deeper is not Redis
 FINAL = ("password", "stranger", "nopassword", "permission")  # waiting changes nothing
 REFUSALS = (
     # How an error of Redis begins or what it says, our word for it, what it means.
@@ -53,6 +55,21 @@ class Redis:
     def __exit__(self, *_):
         self._socket.close()
 
+    def login(self, user, password):
+        """Log in; one whom Redis lets do things without is no login that worked."""
+        try:
+            self.ask("AUTH", *([user] if user else []), password)
+        except Wrong as e:
+            if e.reason == "password" and self._is_open():
+                raise Wrong("nopassword", "has no password: anybody could use it") from e
+            raise
+
+    def _is_open(self):
+        try:
+            return self.ask("PING") == "PONG"
+        except Wrong:
+            return False
+
     def ask(self, *words):
         """Send a command and return its answer, or raise Wrong."""
         sent = [word.encode() for word in words]
@@ -65,7 +82,7 @@ class Redis:
         except OSError as e:
             raise Wrong("dropped", "closed the connection") from e
 
-    def _answer(self):
+    def _answer(self, depth=0):
         line = self._line()
         kind, rest = line[:1], line[1:].decode("utf-8", "replace")
         if kind == b"-":
@@ -74,10 +91,14 @@ class Redis:
             return rest
         if kind == b"$":
             return None if rest == "-1" else self._bytes(_length(rest)).decode("utf-8", "replace")
+        if kind == b"*" and depth < DEEPEST:
+            return None if rest == "-1" else [self._answer(depth + 1) for _ in range(_length(rest))]
         raise _stranger()
 
     def _line(self):
         while b"\r\n" not in self._buffer:
+            if self._buffer[:1] not in KINDS or len(self._buffer) > LIMIT:
+                raise _stranger()
             self._more()
         line, self._buffer = self._buffer.split(b"\r\n", 1)
         return line
@@ -89,8 +110,6 @@ class Redis:
         return text
 
     def _more(self):
-        if self._buffer[:1] not in (b"", b"+", b"-", b":", b"$") or len(self._buffer) > LIMIT:
-            raise _stranger()
         more = self._socket.recv(4096)
         if not more:
             raise Wrong("dropped", "closed the connection") if not self._buffer else _stranger()

@@ -18,7 +18,7 @@ SHOWN = (
     *("used_memory", "maxmemory", "maxmemory_policy", "loading", "rdb_last_bgsave_status", "aof_last_write_status"),
     *("uptime_in_seconds", "connected_clients"),
 )
-WRONG_PLACE = "the password stands in the user's place: redis://:PASSWORD@HOST, with a colon before it"
+WRONG_PLACE = "the password stands in the user's place: redis://USER:PASSWORD@HOST"
 
 
 def look(words):
@@ -61,7 +61,7 @@ def _ask_redis(url):
     try:
         with resp.Redis(at["host"], at["port"] or REDIS_PORT) as redis:
             if at["password"]:
-                redis.ask("AUTH", *([at["user"]] if at["user"] else []), at["password"])
+                redis.login(at["user"], at["password"])
             answer["info"] = _info(redis)
             redis.ask("SET", key, "1", "EX", "5")
             redis.ask("DEL", key)

@@ -119,6 +119,10 @@ def _start(name, seen, want, means, tell):
     if running and not stale:
         return
     verb = "restart" if running else "start"
+    again = [NAME_OF_STAMP + path for path in means.get("reloads", ())]
+    if running and all(seen.get(k) == want.get(k) or k in again for k in asked if k not in ("enabled", "active")):
+        bring(name, "reload", ("active", "failed"), means["stop_timeout_s"], tell)
+        return
     # One that failed to start may be waiting for its next try ("activating"): restart takes that over as well.
     if not running and seen is not None and seen["active"] not in ("inactive", "failed"):
         verb = "restart"

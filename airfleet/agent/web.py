@@ -32,7 +32,9 @@ class Site:
     def __init__(self, base):
         """Begin without cookies."""
         self.base = base
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        # Behind a proxy its cookies are Secure; here it is asked on its own host, without one.
+        policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https"))
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar(policy))
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
 
     def get(self, path, form=None):

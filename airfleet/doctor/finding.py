@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from airfleet.units import REDIS_UNIT
+from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -108,7 +108,7 @@ def span(seconds: float | None) -> str:
 
 def service_of(unit: str) -> str:
     """Return the service that a unit is, without the number of an instance."""
-    return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-").partition("@")[0]
+    return BESIDE.get(unit) or unit.removesuffix(".service").removeprefix("airflow-").partition("@")[0]
 
 
 def sign_of(host: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

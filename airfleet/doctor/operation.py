@@ -24,7 +24,7 @@ QUEUE_S = 15 * 60
 
 CODE, ENVIRONMENT, SCHEMA, SETTINGS = "DAG code", "environment", "schema", "settings"
 AIRFLOWS = frozenset(service.name for generation in GENERATIONS for service in generation.services)
-SERVICES = AIRFLOWS | {"redis"}
+SERVICES = AIRFLOWS | {"redis", "proxy"}
 WORKERS = frozenset({"worker"})
 DEPLOYED = AIRFLOWS | {CODE, ENVIRONMENT, SCHEMA}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from airfleet import versions
+from airfleet import tls_proxy, versions
 from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, service_of, shown, told_by
 from airfleet.doctor.operation import SETTINGS
 from airfleet.layout import REDIS_DROP_IN, layout_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONFIG_KINDS = frozenset({"file", "packages", "account", "directory"})
 CODE_KINDS = frozenset({"release", "mirror"})
 SHOWN = 3
+OUR_DROP_INS = (REDIS_DROP_IN, tls_proxy.DROP_IN)
 
 
 def fernet(c: Checkup) -> Iterator[Finding]:
@@ -102,7 +103,7 @@ def drift(c: Checkup) -> Iterator[Finding]:
         changes = [change for change in plan.changes if _is_config(c, change)]
         ours = {change.resource.key for change in changes}
         foreign = {
-            unit: [path for path in seen["drop_ins"] if path != REDIS_DROP_IN]
+            unit: [path for path in seen["drop_ins"] if path not in OUR_DROP_INS]
             for unit, seen in ((c.hosts.get(name) or {}).get("units") or {}).items()
         }
         foreign = {unit: paths for unit, paths in foreign.items() if paths}

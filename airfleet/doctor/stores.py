@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airfleet.auth_proxy import PROXY_UNIT, SERVICE
+from airfleet.auth_proxy import AUTH_PROXY_UNIT, SERVICE
 from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, span, told_by
 from airfleet.units import REDIS_UNIT
 
@@ -144,8 +144,10 @@ def database_down(c: Checkup) -> Iterator[Finding]:
     good = [host for host, _, answer in _answers(c, "database") if answer.get("ok")]
     facts = [Fact(f"a new connection from {host} as Airflow's role", str(answer["says"])) for host, answer in bad]
     facts.append(Fact("the same from the other hosts", f"{', '.join(good)} get in" if good else "nobody gets in"))
-    units = {host: c.unit(host, PROXY_UNIT) for host, _ in bad if c.unit(host, PROXY_UNIT)}
-    facts += [Fact(f"systemctl status {PROXY_UNIT} on {host}", str(unit["active"])) for host, unit in units.items()]
+    units = {host: c.unit(host, AUTH_PROXY_UNIT) for host, _ in bad if c.unit(host, AUTH_PROXY_UNIT)}
+    facts += [
+        Fact(f"systemctl status {AUTH_PROXY_UNIT} on {host}", str(unit["active"])) for host, unit in units.items()
+    ]
     stopped = [host for host, unit in units.items() if unit["active"] == "inactive"]
     yield Finding(
         "db-down",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airfleet.checkup import units_of
 from airfleet.doctor.finding import Check, CouldNotLook, Fact, Finding, Layer, service_of, shown, sign_of, span, told_by
 from airfleet.generations import generation_of
-from airfleet.units import REDIS_UNIT
+from airfleet.units import BESIDE, REDIS_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,6 +107,7 @@ def _missed(service: str) -> str:
         "worker": "its slots are gone; other workers of its queues go on",
         "logs": "logs of running tasks can't be read in the web pages",
         "flower": "Celery's monitor is away; tasks go on",
+        "proxy": "the web pages are away for everybody who comes by TLS; tasks go on",
     }.get(service, "what it does is not done")
 
 
@@ -135,7 +136,7 @@ def crash_loop(c: Checkup) -> Iterator[Finding]:
 
 def _instance_of(unit: str) -> str:
     """Return a unit as `fab logs --service` takes it: a worker with its number."""
-    return "redis" if unit == REDIS_UNIT else unit.removesuffix(".service").removeprefix("airflow-")
+    return BESIDE.get(unit) or unit.removesuffix(".service").removeprefix("airflow-")
 
 
 def port_taken(c: Checkup) -> Iterator[Finding]:

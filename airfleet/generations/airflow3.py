@@ -27,7 +27,7 @@ AIRFLOW_3 = Generation(
             "api-server",
             "webserver",
             "Airflow API server and web pages",
-            ("{bin}/airflow", "api-server"),
+            ("{bin}/airflow", "api-server", "{proxied}"),
             stage="web",
             also=("webserver",),
             web_config=True,
@@ -94,6 +94,9 @@ AIRFLOW_3 = Generation(
         # starts by hand, so that all of them would write into one file.
         "base_url": ("api", "base_url"),
         "web_port": ("api", "port"),
+        "web_host": ("api", "host"),
+        "proxy_fix": ("fab", "enable_proxy_fix"),
+        "cookie_secure": ("fab", "cookie_secure"),
         "web_workers": ("api", "workers"),
         "secret_key": ("api", "secret_key"),
         "jwt_secret": ("api_auth", "jwt_secret"),

@@ -16,7 +16,8 @@ POOL, WEB_WORKERS, PARSERS, TASKS = "a pool", "web workers", "parsers", "tasks"
 class Service:
     """One service: the hosts that have `role` run it, with this command.
 
-    The words of `command` may hold {bin}, {run}, {web_port}, {queues} and {concurrency}, and systemd's own specifiers.
+    The words of `command` may hold {bin}, {run}, {web_port}, {queues}, {concurrency}, {proxied} (a flag
+    or nothing), and systemd's own specifiers.
     `stage` is the stage of a bootstrap or deploy that restarts it, `job` the type of the job whose heartbeat it writes
     into the database. `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for
     the running tasks; `listens` that it binds the web port, which may need a capability; `supervises` that it looks

@@ -359,9 +359,9 @@ def test_a_database_behind_a_proxy_that_is_to_come_is_no_error(agent, migrated):
     for kind, key, told in (("schema", "metadata", {**why, "airflow": "2.11.2"}), ("admin", "admin", why)):
         seen = agent.look(kind, key, **words)
         assert (seen["state"], seen["detail"]) == (None, told)
-    assert not agent.call("probe_proxy", **ready)["words"]["ok"]
+    assert not agent.call("probe_auth_proxy", **ready)["words"]["ok"]
     argv = [sys.executable, Path(__file__).with_name("stand_in_proxy.py"), port, migrated["dsn"]["port"], health]
     with running(list(map(str, argv)), port, hard=True):
-        assert agent.call("probe_proxy", **ready)["words"]["ok"]
+        assert agent.call("probe_auth_proxy", **ready)["words"]["ok"]
         assert agent.look("schema", "metadata", **words)["state"] == WANT
         assert agent.call("probe_database", **words, timeout_s=0)["words"]["ok"]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from agent_services import REDIS, free_port, redis, saying
+from redis_rig import guarded
 
 PASSWORD = "p@:/%w 한글"
 needs_redis = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed here")
@@ -133,7 +134,7 @@ class Web(BaseHTTPRequestHandler):
         if to:
             self.send_header("Location", to)
         if cookie:
-            self.send_header("Set-Cookie", cookie + "; Path=/")
+            self.send_header("Set-Cookie", cookie + "; Path=/" + "; Secure" * (self.mood == "proxied"))
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -164,6 +165,12 @@ def probe_web(agent):
 def test_a_web_that_is_well_shows_its_login_and_lets_its_user_in(probe_web, web):
     """Health, login form with its token, then a page that only who is logged in sees."""
     assert probe_web(web)["says"] == f"web at {web}: healthy, shows its login page"
+    assert probe_web(web, username="admin", password="pw")["says"] == f"web at {web}: healthy, admin can log in"
+
+
+@pytest.mark.parametrize("web", ["proxied"], indirect=True)
+def test_pages_behind_a_proxy_are_asked_without_it(probe_web, web):
+    """Their cookies are for TLS alone; on its own host the login is tried all the same."""
     assert probe_web(web, username="admin", password="pw")["says"] == f"web at {web}: healthy, admin can log in"
 
 
@@ -219,8 +226,8 @@ def test_flower_is_well_only_behind_its_login(agent, web, password, says):
 def broker(tmp_path_factory):
     if REDIS is None:
         pytest.skip("redis-server is not installed here")
-    with redis(tmp_path_factory.mktemp("broker"), "--requirepass", "pw%/@") as port:
-        yield f"redis://:pw%25%2F%40@127.0.0.1:{port}"
+    with guarded(tmp_path_factory.mktemp("broker"), "pw%/@") as port:  # what Celery needs is what its user may do
+        yield f"redis://airflow:pw%25%2F%40@127.0.0.1:{port}"
 
 
 SLEEPER = """\
@@ -262,8 +269,9 @@ def probe_workers(agent, drivers, broker, account, tmp_path):
 def keys(drivers, broker):
     """Return the keys of both databases of the broker."""
     code = "import redis, sys\nfor n in (0, 2):\n    print(*redis.Redis.from_url(sys.argv[1] + '/%d' % n).keys())"
+    overseer = "redis://overseer:overseer@" + broker.rpartition("@")[2]
     return subprocess.run(
-        [drivers / "bin" / "python", "-c", code, broker], capture_output=True, text=True, check=True
+        [drivers / "bin" / "python", "-c", code, overseer], capture_output=True, text=True, check=True
     ).stdout
 
 

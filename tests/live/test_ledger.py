@@ -57,7 +57,7 @@ class Case:
     def unacked(self):
         """Return how many messages Redis waits for an answer to."""
         password = self.installation.secret_values()["redis_password"]
-        said = self.installation.on("af1", "redis-cli", stdin=f"auth {password}\nhlen unacked\n")
+        said = self.installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
         return int(said.split()[-1])
 
 

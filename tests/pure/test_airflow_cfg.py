@@ -1,6 +1,7 @@
 """airflow.cfg, the environment and their neighbours: every setting in its place, every value as it was meant."""
 
 import ast
+import hashlib
 import json
 import os
 import shlex
@@ -232,20 +233,19 @@ def test_redis_is_bound_to_loopback_and_the_private_address_only(shipped):
         assert line in one
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
-def test_redis_reads_its_password_as_it_was_meant(password):
-    r"""The quoting of redis.conf is undone by its own rules: `\xHH` is a byte (sdssplitargs in Redis' source)."""
-    word = redis_conf.redis_word(password)
-    assert word.isascii()
-    assert "\n" not in word
-    plain = word[1:-1]
-    assert '"' not in plain
-    assert password == plain.encode().decode("unicode_escape").encode("latin-1").decode()
+def test_redis_has_one_user_and_its_password_stands_there_as_a_digest(shipped):
+    """`default`, who needs no name, is off; a reader of redis.conf cannot log in."""
+    text = redis_conf.render_redis_conf(shipped, Given())
+    users = [line.split() for line in text.splitlines() if line.startswith("user ")]
+    digest = hashlib.sha256(Given().redis_password.reveal().encode()).hexdigest()
+    assert [["user", "default", "off"], ["user", "airflow", "on", f"#{digest}", "~*"]] == [users[0], users[1][:5]]
+    assert {"+config", "+flushall", "+keys", "+acl", "+@all", "+client", "+script"}.isdisjoint(users[1])
+    assert Given().redis_password.reveal() not in text
 
 
 def test_redis_is_reached_at_an_ipv6_address(shipped):
     """An IPv6 address stands in brackets in every URL."""
     v6 = changed(shipped, redis={"bind": "2001:db8::5"}, database={"host": "2001:db8::7"})
-    assert "redis://:pw@[2001:db8::5]:6379/0" == redis_conf.redis_url(v6, "pw", 0)
+    assert "redis://airflow:pw@[2001:db8::5]:6379/0" == redis_conf.redis_url(v6, "pw", 0)
     assert "@[2001:db8::7]:5432/" in airflow_cfg.database_url(v6, Given())
     assert "[2001:db8::1]" in airflow_cfg.render_host_module(SimpleNamespace(address="2001:db8::1"))

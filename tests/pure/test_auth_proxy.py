@@ -40,7 +40,7 @@ def stage(inventory, host, name):
 
 def test_its_stage_has_the_program_its_unit_and_what_that_has_read(fleet):
     """A process that runs another program than the one of this checksum is stale."""
-    program, file, unit = stage(fleet, "af1", "proxy")
+    program, file, unit = stage(fleet, "af1", "cloud-sql")
     assert (program.kind, program.key, program.state) == ("binary", PROGRAM, {"sha256": "a" * 64})
     assert (file.path, unit.name) == ("/etc/systemd/system/cloud-sql-proxy.service", "cloud-sql-proxy.service")
     assert (PROGRAM, "a" * 64) in unit.reads
@@ -69,15 +69,15 @@ def test_who_uses_the_database_has_it_and_comes_after_it(fleet):
         name: next(each for each in stage(inventory, "af1", "config") if each.kind == "leftovers").ask["files"]
         for name, inventory in {"with": fleet, "without": two_hosts()}.items()
     }
-    assert [auth_proxy.PROXY_UNIT in left[name] for name in ("with", "without")] == [False, True]
+    assert [auth_proxy.AUTH_PROXY_UNIT in left[name] for name in ("with", "without")] == [False, True]
 
 
 def test_the_services_go_to_it(fleet):
     """Airflow's URL names loopback, and the probe of its stage is its own word that it is ready."""
     assert "@127.0.0.1:5432/" in airflow_cfg.database_url(fleet, all_secrets())
-    (probe,) = probes_of("proxy", Known(fleet, all_secrets()), ["af1"])
-    assert (probe.name, probe.words["url"]) == ("probe_proxy", "http://127.0.0.1:9090/readiness")
-    assert probes_of("proxy", Known(two_hosts(), all_secrets()), ["af1"]) == []
+    (probe,) = probes_of("cloud-sql", Known(fleet, all_secrets()), ["af1"])
+    assert (probe.name, probe.words["url"]) == ("probe_auth_proxy", "http://127.0.0.1:9090/readiness")
+    assert probes_of("cloud-sql", Known(two_hosts(), all_secrets()), ["af1"]) == []
 
 
 def test_the_firewall_lets_it_to_google(fleet):
@@ -104,7 +104,7 @@ def test_it_is_started_after_redis_and_its_journal_is_one_of_them(fleet):
 def test_a_host_that_is_retired_is_rid_of_it():
     """Whether the inventory still names it or not."""
     words = retire.clear_words(two_hosts(), "af1", purge=False)
-    assert auth_proxy.PROXY_UNIT in words["units"]
+    assert auth_proxy.AUTH_PROXY_UNIT in words["units"]
     assert "/etc/systemd/system/cloud-sql-proxy.service" in words["unit_files"]
 
 
@@ -117,9 +117,9 @@ def test_a_host_that_is_retired_is_rid_of_it():
 )
 def test_the_doctor_looks_at_the_proxy_before_the_database(fleet, active, says, then):
     """A proxy that is stopped is why nobody gets in; one that runs is an evidence."""
-    assert auth_proxy.PROXY_UNIT in checkup.units_of(fleet, fleet.hosts["af1"])
+    assert auth_proxy.AUTH_PROXY_UNIT in checkup.units_of(fleet, fleet.hosts["af1"])
     away = {"ok": False, "reason": "refused", "says": "Connection refused"}
-    host = {"stores": {"database": {"airflow.cfg": away}}, "units": {auth_proxy.PROXY_UNIT: {"active": active}}}
+    host = {"stores": {"database": {"airflow.cfg": away}}, "units": {auth_proxy.AUTH_PROXY_UNIT: {"active": active}}}
     (found,) = database_down(checkup.Checkup(fleet, {"af1": host}))
     assert (found.says, found.next) == (says, then)
     assert f"systemctl status cloud-sql-proxy.service on af1: {active}" in [
@@ -132,14 +132,14 @@ def test_systemd_itself_rates_its_unit_at_most_2(fleet, tmp_path):
     """And finds nothing wrong in it."""
     folder = tmp_path / "etc" / "systemd" / "system"
     folder.mkdir(parents=True)
-    (folder / auth_proxy.PROXY_UNIT).write_text(auth_proxy.unit_file(fleet).text)
+    (folder / auth_proxy.AUTH_PROXY_UNIT).write_text(auth_proxy.unit_file(fleet).text)
     argv = [
         "systemd-analyze",
         "security",
         "--offline=true",
         "--threshold=20",
         f"--root={tmp_path}",
-        auth_proxy.PROXY_UNIT,
+        auth_proxy.AUTH_PROXY_UNIT,
     ]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout.splitlines()[-1]

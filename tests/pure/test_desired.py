@@ -15,7 +15,7 @@ from airfleet.secrets import Secret, Secrets
 CONSTRAINTS = {"text": "celery==5.6.2\n"}
 STAGES = [
     *("system", "python", "config", "code", "release", "requirements"),
-    *("redis", "proxy", "database", "scheduler", "web", "workers", "flower", "backup", "confirm"),
+    *("redis", "cloud-sql", "database", "scheduler", "web", "tls", "workers", "flower", "backup", "confirm"),
 ]
 
 

@@ -210,7 +210,8 @@ class TestWrong:
             (
                 "  af2: {address: 10.0.0.2, roles: [wroker]}",
                 (
-                    "hosts.af2.roles[0]: 'wroker' is not one of redis, webserver, scheduler, triggerer, worker, flower;"
+                    "hosts.af2.roles[0]: 'wroker' is not one of redis, proxy, webserver, scheduler, triggerer, worker,"
+                    " flower;"
                     " did you mean 'worker'?"
                 ),
             ),

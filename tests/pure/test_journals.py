@@ -61,7 +61,7 @@ def test_an_unknown_service_is_told_the_known_ones(fleet, service):
     with pytest.raises(UsageError) as e:
         units_of(fleet, ["af1"], service)
     assert (
-        "redis, scheduler, dag-processor, triggerer, webserver, api-server, logs, worker or worker@N, flower"
+        "redis, proxy, scheduler, dag-processor, triggerer, webserver, api-server, logs, worker or worker@N, flower"
         in e.value.remedy
     )
     assert e.value.state == "nothing was contacted"

@@ -137,3 +137,15 @@ def test_a_bucket_needs_the_extra():
         parse(text, SHIPPED)
     assert "`google` is missing: backup.place needs it" in str(e.value)
     assert inventory.load(SHIPPED).backup.place is None
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")
+def test_systemd_itself_rates_the_backup_below_3(target, tmp_path):
+    """It is root, for it becomes the account and keeps what the account must not touch; that apart it may little."""
+    unit = resources(target, "af1")["file", f"{UNITS}/{schedule.SERVICE}"]
+    folder = tmp_path / "etc" / "systemd" / "system"
+    folder.mkdir(parents=True)
+    (folder / schedule.SERVICE).write_text(unit.text)
+    argv = ["systemd-analyze", "security", "--offline=true", "--threshold=30", f"--root={tmp_path}", schedule.SERVICE]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert (0, "") == (done.returncode, done.stderr), done.stdout

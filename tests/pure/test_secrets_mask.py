@@ -36,8 +36,8 @@ class TestMask:
     def test_url(self):
         """The password of a broker URL in airflow.cfg is masked, and the rest stays readable."""
         known = Secrets({"redis_password": Secret("p@:/%w")})
-        url = f"redis://:{quote('p@:/%w', safe='')}@10.0.0.1:6379/0".replace("%", "%%")
-        assert "redis://:<secret>@10.0.0.1:6379/0" == known.mask(url)
+        url = f"redis://airflow:{quote('p@:/%w', safe='')}@10.0.0.1:6379/0".replace("%", "%%")
+        assert "redis://airflow:<secret>@10.0.0.1:6379/0" == known.mask(url)
 
     def test_lines_of_a_key(self):
         """Each line of a key is masked, also where it is indented."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_airflow_cfg import Given, changed, shipped_with, two_hosts
+from test_airflow_cfg import SHIPPED, Given, changed, shipped_with, two_hosts
 
-from airfleet import units
+from airfleet import inventory, units
+from airfleet.errors import UsageError
 from airfleet.generations import GENERATIONS, generation_of
 from airfleet.resources import digest
 
@@ -225,6 +226,57 @@ def test_every_unit_is_hardened(version, service):
         "WantedBy": ["multi-user.target"],
     }
     assert wanted == {key: settings[key] for key in wanted}
+
+
+def with_units(text):
+    """Return the shipped inventory with these units."""
+    return inventory.parse(SHIPPED.read_text().replace("\nunits: {} ", f"\nunits: {text} ", 1), SHIPPED)
+
+
+def test_what_the_inventory_says_of_a_unit_stands_last_in_it():
+    """A later line of a list adds to it, any other takes the place of the earlier one; other units are as they were."""
+    whole = with_units("{airflow-worker: {MemoryMax: 8G, ReadWritePaths: /srv/data, PrivateDevices: false, Nice: 5}}")
+    text = rendered(whole, "worker")
+    assert "MemoryMax=8G\nReadWritePaths=/srv/data\nPrivateDevices=no\nNice=5\n\n[Install]" in text
+    assert "MemoryMax" not in rendered(whole, "scheduler")
+    assert ["/home/airflow/airflow", "/srv/data"] == settings_of(text)["ReadWritePaths"]
+
+
+def test_redis_and_the_backup_can_be_told_more_too():
+    """They are units of airfleet's, in whole or in part."""
+    whole = with_units("{redis-server: {CPUQuota: 50%}}")
+    assert "CPUQuota=50%" in next(f for f in units.unit_files(whole, whole.hosts["af1"]) if "redis" in f.path).text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "{airflow-wroker: {Nice: 1}}",
+            "units.airflow-wroker: no service is called so; did you mean 'airflow-worker'?",
+        ),
+        ("{airflow-worker: {ExecStart: /bin/x}}", "airfleet itself says this"),
+        ("{airflow-worker: {User: root}}", "airfleet itself says this"),
+        ("{airflow-worker: {TimeoutStopSec: 5}}", "airfleet itself says this"),
+        ("{airflow-worker: {memory max: 1}}", "a directive of systemd"),
+        ('{airflow-worker: {Nice: "1\\\\"}}', "needs text, a number or true/false"),
+        ('{airflow-worker: {Nice: "1\\nUser=root"}}', "needs text, a number or true/false"),
+    ],
+)
+def test_a_directive_that_may_not_be_is_refused(text, problem):
+    """Nothing that a restart or the stamp relies on, nothing that could be two lines, nobody who is not there."""
+    with pytest.raises(UsageError) as caught:
+        with_units(text)
+    assert problem in str(caught.value)
+
+
+@each_service
+def test_no_service_leaves_a_core_dump(version, service):
+    """It would hold every secret of the process. So it is with Redis."""
+    whole = shipped_with(version)
+    assert ["0"] == settings_of(rendered(whole, service.name))["LimitCORE"]
+    drop_in = next(file for file in units.unit_files(whole, whole.hosts["af1"]) if "redis" in file.path)
+    assert ["0"] == settings_of(drop_in.text)["LimitCORE"]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this computer has no systemd-analyze")

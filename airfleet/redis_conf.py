@@ -1,15 +1,18 @@
-"""redis.conf, and the URL under which the others reach it."""
+"""redis.conf, the URL under which the others reach it, and whom a running Redis is to let in."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airfleet.layout import REDIS_DATA
+from airfleet.layout import REDIS_CONF, REDIS_DATA
+from airfleet.secret_forms import DROPPED
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
     from airfleet.inventory import Inventory
+    from airfleet.model import Words
     from airfleet.secrets import Secrets
 
 LOOPBACK = "127.0.0.1"
@@ -39,11 +42,37 @@ def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
         "redis.conf.j2",
         bind=" ".join(addresses),
         port=redis.port,
-        password=redis_word(secrets.redis_password.reveal()),
+        access=access(secrets),
         maxmemory=redis.maxmemory,
         databases=max(FEWEST_DATABASES, 1 + max(redis.broker_db, redis.result_db, redis.rate_limit_db)),
         data=REDIS_DATA,
     )
+
+
+def adopt_words(inventory: Inventory, secrets: Secrets, text: str) -> Words:
+    """Return, in the agent's words, what a running Redis needs to let in whom this text of redis.conf lets in."""
+    known = [*secrets.accepted("redis_password")]
+    known += [secrets["redis_password" + DROPPED]] if "redis_password" + DROPPED in secrets else []
+    return {
+        "path": REDIS_CONF,
+        "text": text,
+        "host": redis_address(inventory),
+        "port": inventory.redis.port,
+        "passwords": [password.reveal() for password in known],
+        "users": {"default": _hashes(secrets)},
+    }
+
+
+def access(secrets: Secrets) -> str:
+    """Return the line that says who may come in; a user may have several passwords, `requirepass` knows only one."""
+    if len(secrets.accepted("redis_password")) == 1:
+        return f"requirepass {redis_word(secrets.redis_password.reveal())}"
+    return f"user default on {' '.join(f'#{each}' for each in _hashes(secrets))} ~* &* +@all"
+
+
+def _hashes(secrets: Secrets) -> list[str]:
+    """Return the SHA-256 of each password that Redis takes: it keeps no more of them itself."""
+    return [hashlib.sha256(each.reveal().encode()).hexdigest() for each in secrets.accepted("redis_password")]
 
 
 def redis_word(value: str) -> str:

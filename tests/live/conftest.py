@@ -46,6 +46,7 @@ RUN_ON = {
     "test_maintenance": (TWO,),
     "test_refusals": (TWO,),
     "test_releases": (TWO,),
+    "test_rotate": (THREE,),
     "test_system_python": (THREE,),
     "test_upgrade": (THREE,),
     "test_users": (THREE,),

@@ -56,7 +56,7 @@ drills: services
 	AIRFLEET_DRILLS=all AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest --numprocesses=2 --dist=loadscope tests/live/test_drills.py
 
 chaos: services
-	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py
+	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py tests/live/test_rotate.py
 
 checkov: setup
 	AIRFLEET_CHECKOV=1 $(PY) -m pytest tests/terraform

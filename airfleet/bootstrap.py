@@ -14,7 +14,9 @@ from airfleet.errors import ChangesPending
 from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
 from airfleet.plan import make_plan
+from airfleet.redis_live import adopt
 from airfleet.restarts import Restarts
+from airfleet.rotations import half_done
 from airfleet.secret_origins import keep
 from airfleet.way_back import MIGRATED, WayBack
 
@@ -63,6 +65,8 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
     with session.opened(env, doing="bootstrap", only=wish.only, make_secrets=True) as fleet:
         fleet.bear(checked_failures(wish.max_failures), screen.say)
         fleet.connect()
+        for name in half_done(fleet.secrets):
+            screen.say(f"the rotation of {name} is half done: fab secrets.rotate {name} goes on with it", "yellow")
         run = _Run(fleet, screen, wish)
         plans = run.look()
         if few := connections.warning(fleet.inventory):
@@ -96,9 +100,9 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
             run.stop_if_any_failed()
 
 
-def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = Wish.max_wait_s) -> None:
+def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = Wish.max_wait_s, *, upgrading: bool = True) -> None:
     """Bring every host to the inventory of a session, whatever Airflow is there; the lock is held by the caller."""
-    run = _Run(fleet, screen, Wish(max_wait_s=max_wait_s), upgrading=True)
+    run = _Run(fleet, screen, Wish(max_wait_s=max_wait_s), upgrading=upgrading)
     run.look()
     run.apply()
 
@@ -166,6 +170,8 @@ class _Run:
         self.back.adopt(self.facts)
         if self.upgrading:
             self.back.withdraw("an upgrade has a way back of its own: fab undo-upgrade")
+        elif rotated := half_done(fleet.secrets):
+            self.back.withdraw(f"the rotation of {', '.join(rotated)} has only a way forward")
         gated: list[str] = []
 
         def gate(stage: str) -> Callable[[Sequence[str]], None]:
@@ -177,7 +183,7 @@ class _Run:
 
         hooks = rollout.Hooks(
             before={
-                "config": rollout.then(self._lint, self._arm),
+                "config": rollout.then(self._lint, self._arm, self._tell_redis),
                 "code": self._arm,
                 "release": rollout.then(self._resolve, self._arm),
                 "redis": rollout.then(self._arm, self.restarts.redis),
@@ -239,6 +245,9 @@ class _Run:
         if self.login:
             say(f"  user:     {self.login['username']}")
             say(f"  password: {self.login['password']}   (shown this once: keep it now)")
+
+    def _tell_redis(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        adopt(self.fleet, changes, self.screen.probed)
 
     def _lint(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Before an airflow.cfg is pushed: does the Airflow that will read it know every setting in it?"""

@@ -37,10 +37,14 @@ AT_START: Final = (
 )
 
 
-def rules(password: str) -> list[str]:
-    """Return the rights of the services' user as words of `user` in redis.conf and of ACL SETUSER.
+def digests(*passwords: str) -> list[str]:
+    """Return passwords as they stand in redis.conf and in ACL SETUSER: Redis itself keeps no more of them."""
+    return [f"#{hashlib.sha256(password.encode()).hexdigest()}" for password in passwords]
 
-    The password stands there as its digest. Which channels are open is not said here: Redis 6.0 has no word for it.
+
+def rules(*passwords: str) -> list[str]:
+    """Return the rights of the services' user, who has these passwords, as words of `user` in redis.conf.
+
+    ACL SETUSER knows the same. Which channels are open is not said here: Redis 6.0 has no word for it.
     """
-    digest = hashlib.sha256(password.encode()).hexdigest()
-    return ["on", f"#{digest}", "~*", *(f"+{command}" for command in COMMANDS)]
+    return ["on", *digests(*passwords), "~*", *(f"+{command}" for command in COMMANDS)]

@@ -1,16 +1,17 @@
-"""redis.conf, and the URL under which the others reach it."""
+"""redis.conf, the URL under which the others reach it, and whom a running Redis is to let in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airfleet.layout import REDIS_DATA
-from airfleet.redis_access import ACCESS, USER, rules
+from airfleet.layout import REDIS_CONF, REDIS_DATA
+from airfleet.redis_access import ACCESS, USER, digests, rules
 from airfleet.templates import fill
 
 if TYPE_CHECKING:
     from airfleet.inventory import Inventory
+    from airfleet.model import Words
     from airfleet.secrets import Secrets
 
 LOOPBACK = "127.0.0.1"
@@ -41,9 +42,20 @@ def render_redis_conf(inventory: Inventory, secrets: Secrets) -> str:
         bind=" ".join(addresses),
         port=redis.port,
         user=USER,
-        rules=" ".join(rules(secrets.redis_password.reveal())),
+        rules=" ".join(rules(*accepted(secrets))),
         access=ACCESS,
         maxmemory=redis.maxmemory,
         databases=max(FEWEST_DATABASES, 1 + max(redis.broker_db, redis.result_db, redis.rate_limit_db)),
         data=REDIS_DATA,
     )
+
+
+def accepted(secrets: Secrets) -> list[str]:
+    """Return the passwords that Redis takes of the services: one, or two amid a rotation."""
+    return [each.reveal() for each in secrets.accepted("redis_password")]
+
+
+def adopt_words(inventory: Inventory, secrets: Secrets, text: str) -> Words:
+    """Return, in the agent's words, what a running Redis needs to let in whom this text of redis.conf lets in."""
+    place: Words = {"host": redis_address(inventory), "port": inventory.redis.port}
+    return {**place, "path": REDIS_CONF, "text": text, "user": USER, "digests": digests(*accepted(secrets))}

@@ -14,6 +14,13 @@ GENERATED: Final = ("redis_password", "fernet_key", "webserver_secret_key", "flo
 RENEWABLE: Final = frozenset({"jwt_secret"})  # lost, it is made anew: what it signs lives for minutes
 GIVEN: Final = ("database_password", "deploy_key", "tls_key", "webhook_url")
 NAMES: Final = (*GENERATED, *GIVEN)
+# How far `fab secrets.rotate` came, kept beside a secret: its next value, the previous one, one that is being dropped.
+NEXT: Final = "_next"
+PREVIOUS: Final = "_previous"
+DROPPED: Final = "_dropped"
+ROTATED: Final = (*GENERATED, "database_password")
+MARKS: Final = tuple(name + suffix for name in ROTATED for suffix in (NEXT, PREVIOUS, DROPPED))
+KNOWN: Final = (*NAMES, *MARKS)
 
 
 def tidy(name: str, value: str) -> str:
@@ -23,11 +30,19 @@ def tidy(name: str, value: str) -> str:
 
 def problem_of(name: str, value: str) -> str | None:
     """Return what is wrong with a secret, without a word of its value."""
-    if name not in NAMES:
+    if name not in KNOWN:
         return f"unknown secret{places.nearest(name, NAMES) or '; known: ' + ', '.join(NAMES)}"
     if not value.strip():
         return "is empty"
-    return _FORMS.get(name, _line_problem)(value)
+    return _FORMS.get(whose(name), _line_problem)(value)
+
+
+def whose(name: str) -> str:
+    """Return the secret that a mark of a rotation belongs to; a secret's own name is its own."""
+    for suffix in (NEXT, PREVIOUS, DROPPED):
+        if name in MARKS and name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
 
 
 def _line_problem(value: str) -> str | None:

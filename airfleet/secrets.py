@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 from airfleet import places
 from airfleet.errors import UsageError
 from airfleet.masking import Mask
-from airfleet.secret_forms import GENERATED, NAMES, problem_of, tidy
+from airfleet.secret_forms import GENERATED, KNOWN, NEXT, PREVIOUS, problem_of, tidy
 from airfleet.secrets_file import with_values, write_privately
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 PREFIX: Final = "AIRFLEET_SECRET_"
@@ -81,18 +81,23 @@ class Secrets:
 
     def present(self) -> tuple[str, ...]:
         """Return the names of those that are there."""
-        return tuple(name for name in NAMES if name in self.values)
+        return tuple(name for name in KNOWN if name in self.values)
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
 
     def __getitem__(self, name: str) -> Secret:
         """Return a secret by its name; a UsageError says how to give one that is missing."""
-        if name not in NAMES:
+        if name not in KNOWN:
             raise KeyError(name)
         if name not in self.values:
             self.require(name)
         return self.values[name]
+
+    def accepted(self, name: str) -> tuple[Secret, ...]:
+        """Return the value that is in use, and behind it the one that a rotation is about to bring or to take away."""
+        beside = (name + NEXT, name + PREVIOUS)
+        return (self[name], *(self.values[each] for each in beside if each in self.values))
 
     @property
     def redis_password(self) -> Secret:
@@ -102,7 +107,7 @@ class Secrets:
     @property
     def fernet_key(self) -> Secret:
         """Airflow encrypts connections and variables with it: one key, or several by commas, the newest first."""
-        return self["fernet_key"]
+        return Secret(",".join(each.reveal() for each in self.accepted("fernet_key")))
 
     @property
     def webserver_secret_key(self) -> Secret:
@@ -195,14 +200,14 @@ def generate(name: str) -> Secret:
     return Secret(secrets.token_urlsafe(32))
 
 
-def save(path: Path, known: Secrets) -> None:
+def save(path: Path, known: Secrets, gone: Collection[str] = ()) -> None:
     """Write the secrets that did not come from the environment, with mode 0600 from the first byte on.
 
-    What stands in the file already, comments included, is kept.
+    What stands in the file already, comments included, is kept, but for those of `gone`.
     """
     text = _private_text(path)
     values = {name: known[name].reveal() for name in known.present() if name not in known.from_environment}
-    new = with_values(text, values)
+    new = with_values(text, values, gone)
     if new == text:
         return
     try:
@@ -264,7 +269,7 @@ def _refuse_shared(path: Path, link: os.stat_result, found: os.stat_result) -> N
 
 
 def _taken(document: places.Document, name: str, value: object) -> Secret:
-    if name in NAMES and not isinstance(value, str):
+    if name in KNOWN and not isinstance(value, str):
         document.complain((name,), "is empty" if value is None else "needs text: write it in quotes")
         return Secret("")
     if problem := problem_of(name, str(value)):

@@ -13,7 +13,7 @@ import yaml
 from airfleet import places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _HEADER: Final = """\
 # Secrets of an airfleet installation. Keep this file at mode 0600, out of git, and in a backup:
@@ -21,17 +21,18 @@ _HEADER: Final = """\
 """
 
 
-def with_values(text: str, values: Mapping[str, str]) -> str:
-    """Return the text of a secrets file with these values, and all else in it as it was."""
+def with_values(text: str, values: Mapping[str, str], gone: Collection[str] = ()) -> str:
+    """Return the text of a secrets file with these values, without those of `gone`, and all else in it as it was."""
     document = places.read(text, "")
     before = document.value if isinstance(document.value, dict) else {}
     changed = {name: value for name, value in values.items() if _same(before.get(name)) != _same(value)}
-    if not changed:
+    lost = [name for name in gone if name in before]
+    if not changed and not lost:
         return text
-    kept = _without(text, document, changed)
+    kept = _without(text, document, [*changed, *lost])
     new = (kept if kept.endswith("\n") else kept + "\n") if kept.strip() else kept or _HEADER
     new += "".join(_entry(name, value) for name, value in changed.items())
-    wanted = {**before, **changed}
+    wanted = {name: value for name, value in {**before, **changed}.items() if name not in lost}
     if places.read(new, "").value == wanted:
         return new
     return _HEADER + "".join(_entry(name, str(value)) for name, value in wanted.items())
@@ -63,7 +64,7 @@ def _same(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _without(text: str, document: places.Document, names: Mapping[str, str]) -> str:
+def _without(text: str, document: places.Document, names: Collection[str]) -> str:
     """Return the text without the entries of these names; the comments after them stay."""
     lines = text.splitlines(keepends=True)
     begins = sorted(line for path, line in document.lines.items() if len(path) == 1)

@@ -7,7 +7,18 @@ from pydantic import Field
 from airfleet import patterns
 from airfleet.sections import Section
 
-Commands = Literal["all", "deploy", "rollback", "bootstrap", "maintenance", "workers", "services", "backup", "upgrade"]
+Commands = Literal[
+    "all",
+    "deploy",
+    "rollback",
+    "bootstrap",
+    "maintenance",
+    "workers",
+    "services",
+    "backup",
+    "secrets",
+    "upgrade",
+]
 Outcomes = Literal["gate", "failure"]
 
 

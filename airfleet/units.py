@@ -12,7 +12,7 @@ from airfleet import airflow_cfg, layout, tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
 from airfleet.redis_access import AT_START, USER, rules
-from airfleet.redis_conf import redis_address, render_redis_conf
+from airfleet.redis_conf import accepted, redis_address, render_redis_conf
 from airfleet.resources import Directory, File, Made, Unit, digest
 from airfleet.stamps import stamp_words, systemd_word
 from airfleet.templates import fill
@@ -110,7 +110,7 @@ def redis_user(inventory: Inventory, host: Host, secrets: Secrets) -> list[Made]
         return []
     password = secrets.redis_password.reveal()
     place: Words = {"host": redis_address(inventory), "port": inventory.redis.port, "password": password}
-    means: Words = {**place, "rules": rules(password)}
+    means: Words = {**place, "rules": rules(*accepted(secrets))}
     return [Made("redis_user", USER, {"login": "works"}, ask=place, means=means)]
 
 

@@ -51,3 +51,28 @@ def pull(c, env=""):
     from airfleet import safekeeping
 
     safekeeping.pull(environment(env), print)
+
+
+@command(
+    help={
+        "name": "which secret: redis_password, fernet_key, database_password, jwt_secret, … (without --name too)",
+        "env": ENV_HELP,
+        "from_stdin": "take the new value from stdin, one line (default: one is made)",
+        "max_wait": "seconds to wait for running tasks before giving up (default 3600)",
+        "dry_run": "print the phases that would run, and stop; contacts nobody",
+    },
+    positional=["name"],
+)
+def rotate(c, name, env="", from_stdin=False, max_wait=3600, dry_run=False):
+    """
+    Give a secret another value on all hosts, in the order in which nothing fails: fab secrets.rotate redis_password
+
+    One of redis_password, fernet_key, database_password, jwt_secret, webserver_secret_key, flower_password, and
+    admin_password, which is shown once. No task is lost: workers are drained before they are restarted. How far it came
+    is in the secrets file; cut short at any step, typed again it goes on. See docs/secrets.md.
+    """
+    from airfleet import rotate
+    from tasks import screen
+
+    wish = rotate.Wish(dry_run=dry_run, from_stdin=from_stdin, max_wait_s=max_wait)
+    rotate.rotate(environment(env), name, wish, screen.Screen())

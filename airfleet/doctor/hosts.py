@@ -91,6 +91,7 @@ def clock_skew(c: Checkup) -> Iterator[Finding]:
             "fab runbook log-403",
             host=name,
             latent=abs(offset) < GRACE_S,
+            about=frozenset({"clock"}),  # no command of ours brings that about
         )
 
 

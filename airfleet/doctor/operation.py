@@ -46,6 +46,7 @@ IN_HAND: Mapping[str, frozenset[str]] = {
     "backup.restore": SERVICES,
     "upgrade": SERVICES | {CODE, ENVIRONMENT, SCHEMA, SETTINGS},
     "undo-upgrade": SERVICES | {CODE, ENVIRONMENT, SCHEMA, SETTINGS},
+    "secrets.rotate": SERVICES | {SETTINGS},
     "users.create": frozenset(),
     "users.reset-password": frozenset(),
     "users.delete": frozenset(),
@@ -69,6 +70,10 @@ class HeldBack:
 HELD_BACK: Mapping[str, HeldBack] = {
     "redis-down": HeldBack("Redis is stopped, or loads its data, while it is restarted", "redis"),
     "redis-auth": HeldBack("a new password stands in airflow.cfg before Redis has read it", SETTINGS),
+    "db-password-rotated": HeldBack("the database has a new password some seconds before airflow.cfg", SETTINGS),
+    "fernet-mismatch": HeldBack("hosts get a new key one after the other", SETTINGS),
+    "jwt-mismatch": HeldBack("hosts get a new secret one after the other", SETTINGS),
+    "log-403": HeldBack("hosts get a new key one after the other", SETTINGS),
     "dag-checkout-drift": HeldBack("hosts are switched one after the other", CODE),
     "version-skew": HeldBack("hosts get their environment one after the other", ENVIRONMENT),
     "migration-pending": HeldBack("the new environment is there before the database is migrated", SCHEMA),

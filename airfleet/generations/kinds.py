@@ -69,6 +69,7 @@ class Commands:
     reset_password: tuple[str, ...]
     delete_user: tuple[str, ...]
     list_users: tuple[str, ...]
+    rotate_fernet_key: tuple[str, ...] = ("rotate-fernet-key",)
     reset_environment: Mapping[str, str] = field(default_factory=dict)
     reset_keeps_sessions: bool = False
 

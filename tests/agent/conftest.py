@@ -105,6 +105,7 @@ def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path / "bin" / "python",
         "celery[redis]<5.7",
         "psycopg2-binary",
+        "cryptography",
     ]
     made = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "UV_SYSTEM_CERTS": "1"})
     if made.returncode:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from agent_services import REDIS, free_port, redis, running, saying
@@ -15,7 +14,7 @@ from airfleet import inventory, redis_access
 from airfleet.agent import resp
 from airfleet.layout import REDIS_DATA
 from airfleet.redis_conf import render_redis_conf
-from airfleet.secrets import Secret
+from airfleet.secrets import Secret, Secrets
 
 PASSWORD = "p@:/%w 한글"
 pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed here")
@@ -166,7 +165,7 @@ def test_lists_without_an_end_are_no_redis():
 def test_the_whole_file_is_one_that_redis_starts_with(tmp_path):
     """As it is rendered; the folders and the port alone are the tests' own."""
     whole = inventory.load(Path(__file__).parents[2] / "inventory.yaml")
-    text = render_redis_conf(whole, SimpleNamespace(redis_password=Secret(PASSWORD)))
+    text = render_redis_conf(whole, Secrets({"redis_password": Secret(PASSWORD)}))
     for old, new in (
         (redis_access.ACCESS, access(tmp_path)),
         ("supervised systemd", "supervised no"),

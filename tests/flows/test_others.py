@@ -15,6 +15,7 @@ from airfleet.desired import UNKNOWN_COMMIT, Target, stages_of
 from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, RolloutStopped
 from airfleet.model import Facts, Seen
 from airfleet.others import Others
+from airfleet.resources import digest
 from airfleet.secrets import Secret, Secrets
 from tests.flows.test_deploy import NEW, OLD, DeployHost, Quiet
 
@@ -173,3 +174,27 @@ def test_a_bootstrap_goes_on_without_a_host_that_is_borne(hosts):
     assert "in order and well: af1, af3" in e.value.state
     with pytest.raises(HostUnreachable):
         bring_up("", Wish(), Quiet())
+
+
+def test_a_bootstrap_amid_a_rotation_says_so_and_restarts_no_redis(hosts, install, diary):
+    """Redis is told of its passwords before the file is there; its stamp says then that it has read that."""
+    install(INVENTORY, lambda name, address, ask: hosts[name], yaml.safe_dump({**KEYS, "redis_password_next": "n"}))
+    hosts["af3"].states = dict(hosts["af2"].states)
+    told = []
+
+    def adopt(words, name):
+        told.append(words)
+        stamp = digest(words["text"])[:12]
+        hosts["af1"].states["unit", "redis-server.service"][f"started with {words['path']}"] = stamp
+        return {"live": True}
+
+    hosts["af1"]._redis_adopt = adopt
+    screen = Quiet()
+    bring_up("", Wish(), screen)
+    assert (
+        "the rotation of redis_password is half done: fab secrets.rotate redis_password goes on with it" in screen.said
+    )
+    (words,) = told
+    assert words["digests"] == [f"#{digest(password)}" for password in ("r", "n")]
+    done = [event[2] for event in diary if event[:2] == ("af1", "apply") or event[1:] == ("call", "redis_adopt")]
+    assert done == ["redis_adopt", "/etc/redis/redis.conf"]

@@ -47,6 +47,7 @@ RUN_ON = {
     "test_maintenance": (TWO,),
     "test_refusals": (TWO,),
     "test_releases": (TWO,),
+    "test_rotate": (THREE,),
     "test_system_python": (THREE,),
     "test_tls": (THREE,),
     "test_upgrade": (THREE,),

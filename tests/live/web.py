@@ -59,6 +59,10 @@ class Api:
         when = {"logical_date": None} if self.three else {}
         return self.ask(f"/dags/{dag}/dagRuns", {"conf": conf or {}, **when, **more})["dag_run_id"]
 
+    def forget(self):
+        """Log in anew: tokens that were signed with another secret are worth nothing."""
+        self._until = 0.0
+
     def _head(self):
         if not self.three:
             return "Basic " + base64.b64encode(":".join(self.login.values()).encode()).decode()

@@ -37,6 +37,9 @@ class Given:
     def __getitem__(self, name):
         return getattr(self, name)
 
+    def accepted(self, name):
+        return (self[name],)
+
 
 @cache
 def shipped_with(version="2.11.2"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from airfleet import bootstrap, connections, inventory
+from airfleet.secrets import Secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -83,7 +84,9 @@ def test_a_plan_warns(monkeypatch):
 
     @contextmanager
     def opened(*_, **__):
-        yield SimpleNamespace(inventory=of(most=25), hosts={}, bear=lambda *_: None, connect=lambda: None)
+        yield SimpleNamespace(
+            inventory=of(most=25), hosts={}, bear=lambda *_: None, connect=lambda: None, secrets=Secrets({})
+        )
 
     monkeypatch.setattr(bootstrap, "_Run", NothingToDo)
     monkeypatch.setattr(bootstrap.session, "opened", opened)

@@ -178,7 +178,7 @@ WRONG = [
         "notify: [{command: [a]}, {command: [b], on: [deplyo]}]",
         (
             "notify[1].on[0]: 'deplyo' is not one of all, deploy, rollback, bootstrap, maintenance, workers, services,"
-            " backup, upgrade, gate, failure; did you mean 'deploy'?"
+            " backup, secrets, upgrade, gate, failure; did you mean 'deploy'?"
         ),
     ),
     ("notify: [{command: [a], on: [gate, gate]}]", "notify[0].on[1]: 'gate' stands in this list twice"),

@@ -1,0 +1,123 @@
+"""Every secret gets another value under full load, killed on the way and typed again: no task is lost, none runs twice.
+
+Long: only with AIRFLEET_LEDGER=full or AIRFLEET_CHAOS=all (`make chaos`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from urllib.error import HTTPError
+
+import pytest
+
+from airfleet.rotations import ROTATIONS
+from tests.live.conftest import wait_for
+from tests.live.ledger.book import Book
+from tests.live.ledger.load import DAG, TASKS, Load
+from tests.live.web import Api
+
+LONG = os.environ.get("AIRFLEET_LEDGER") == "full" or os.environ.get("AIRFLEET_CHAOS") == "all"
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(7200),
+    pytest.mark.skipif(not LONG, reason="the long form: AIRFLEET_CHAOS=all (make chaos)"),
+]
+
+SLOTS = 16
+PHASE = re.compile(r"phase (\d+) of \d+")
+# The tasks book with a role of their own: Airflow's has another password in the middle of it.
+ROLE = """\
+do $$ begin if not exists (select from pg_roles where rolname = 'ledger') then
+  create role ledger login password 'of-the-ledger' in role airflow; end if; end $$;
+"""
+RULE = "host all ledger samenet scram-sha-256"
+LET_IN = f'cd /etc/postgresql/*/main && {{ grep -q " ledger " pg_hba.conf || echo "{RULE}" >> pg_hba.conf; }}'
+
+
+@pytest.fixture(scope="module")
+def book(first, team):
+    """The installation with the ledger's DAG on it."""
+    installation = first.installation
+    made = Book(installation)
+    psql = ["runuser", "-u", "postgres", "--", "psql", "-qX", "-v", "ON_ERROR_STOP=1", "airflow"]
+    installation.on("svc", "sh", "-c", LET_IN)
+    installation.on("svc", *psql, stdin=ROLE + "select pg_reload_conf();\n")
+    api = first.api
+    words = {"connection_id": "ledger", "conn_type": "postgres", "host": installation.machines["svc"].address}
+    words |= {"schema": "airflow", "login": "ledger", "port": 5432, "password": "of-the-ledger"}
+    try:
+        api.ask("/connections", words)
+    except HTTPError as e:
+        if e.code != 409:
+            raise
+        api.ask("/connections/ledger", words, method="PATCH")
+    team.push("the ledger", ledger=DAG)
+    installation.fab("deploy", "--restart", "changed")
+    wait_for(lambda: '"ledger"' in str(api.ask("/dags")).replace("'", '"'), "the ledger's DAG", 120)
+    return made
+
+
+def killed_in(installation, name, number):
+    """Type the command, and kill it as soon as it says that it is in this phase."""
+    child = installation.start("secrets.rotate", name)
+    for line in child.stdout:
+        found = PHASE.search(line)
+        if found and int(found[1]) == number:
+            os.killpg(child.pid, signal.SIGKILL)
+            break
+    child.wait()
+    return child.returncode
+
+
+def redis_began(installation):
+    return installation.on("af1", "systemctl", "show", "--property=ExecMainStartTimestampMonotonic", "redis-server")
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_a_secret_gets_another_value_under_load(first, book, name):
+    """Killed in the last but one phase, typed again: the book has every task once, and all is in order."""
+    installation = first.installation
+    if name == "jwt_secret" and installation.airflow.startswith("2"):
+        installation.fab("secrets.rotate", name, rc=2)
+        return
+    before, began = installation.secret_values()[name], redis_began(installation)
+    # A token of before is worth nothing afterwards: each test logs in anew.
+    api = Api(installation.web, "admin", first.password, installation.airflow)
+    with Load(api, book, longest_s=20, backlog=2 * SLOTS) as load:
+        wait_for(lambda: book.begun() >= SLOTS, "a task in every slot", 180)
+        number = max(1, len(ROTATIONS[name].phases) - 1)
+        assert killed_in(installation, name, number) == -signal.SIGKILL
+        assert "is half done" in installation.fab("plan", rc=None).stdout
+        said = installation.fab("secrets.rotate", name, timeout_s=3000).stdout
+        assert f"goes on with the rotation of {name}" in said
+        then = book.now()
+        api.forget()
+        wait_for(lambda: book.ended_since(then) >= SLOTS, "tasks that end afterwards", 300)
+    wait_for(lambda: not book.open_states(load.runs), "the end of all tasks", 900)
+    verdict = book.verdict(load.runs, TASKS, SLOTS)
+    print(name, verdict)
+    assert verdict.clean, verdict
+    values = installation.secret_values()
+    assert values[name] != before
+    assert not [each for each in values if each.endswith(("_next", "_previous", "_dropped"))]
+    assert installation.fab("plan").stdout.startswith("in order")
+    assert installation.fab("doctor", rc=None).returncode == 0
+    assert redis_began(installation) == began
+    journals = installation.on("af1", "journalctl", "--no-pager", "--since=-1h", "-o", "cat")
+    assert before not in journals
+    assert values[name] not in journals
+
+
+def test_the_old_password_of_redis_is_worth_nothing_afterwards(first, book):
+    """Neither for a new connection, nor in the database's log."""
+    installation = first.installation
+    old = installation.secret_values()["redis_password"]
+    installation.fab("secrets.rotate", "redis_password")
+    said = installation.on("af1", "redis-cli", stdin=f"auth {old}\nping\n")
+    assert "WRONGPASS" in said
+    with pytest.raises(subprocess.CalledProcessError):
+        installation.on("svc", "grep", "-rq", old, "/var/log/postgresql")

@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos browser checkov lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos fuzz browser checkov lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -64,6 +64,11 @@ checkov: setup
 browser: services
 	@command -v chromedriver >/dev/null || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium chromium-driver)
 	AIRFLEET_BROWSER=1 AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest tests/live/test_tls.py
+
+# 10,000 examples of whatever can come from outside: hours. FUZZ=tests/fuzz/test_fuzz_resp.py for one module.
+FUZZ := tests/fuzz
+fuzz: setup
+	AIRFLEET_FUZZ=full $(PY) -m pytest $(FUZZ)
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from airfleet.answers import one_line
 from airfleet.checkup import Checkup, expected_nodes, units_of
 from airfleet.doctor.finding import shown, span
 from airfleet.doctor.report import operation_json
@@ -25,7 +26,10 @@ CLOCK_S = 5
 
 def lines(c: Checkup, diagnosis: Diagnosis) -> list[str]:
     """Return the screen: a verdict, tasks, queues, services, stores, and a table of the hosts."""
-    return [line[:WIDTH] for line in (*_verdict(c, diagnosis), "", *_work(c), *_core(c), *_stores(c), "", *_hosts(c))]
+    return [
+        one_line(line)[:WIDTH]
+        for line in (*_verdict(c, diagnosis), "", *_work(c), *_core(c), *_stores(c), "", *_hosts(c))
+    ]
 
 
 def _verdict(c: Checkup, d: Diagnosis) -> Iterator[str]:

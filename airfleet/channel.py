@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PING_S = 10
 MOST = 32 * 1024  # bytes of one packet
+LONGEST = 64 * 1024 * 1024  # of one answer
+ERRORS = 64 * 1024  # of what is said beside the answers, its end
 
 
 def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
@@ -29,6 +31,7 @@ def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
         while True:
             while channel.recv_stderr_ready():
                 errors += channel.recv_stderr(65536)
+                del errors[:-ERRORS]
             try:
                 data = channel.recv(65536)
             except TimeoutError:
@@ -37,8 +40,11 @@ def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
                 break
             *whole, rest = (rest + data).split(b"\n")
             yield from whole
+            if len(rest) > LONGEST:
+                raise EOFError("an answer without an end")
         while data := channel.recv_stderr(65536):
             errors += data
+            del errors[:-ERRORS]
     finally:
         over.set()
     if rest:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import json
 import math
-import re
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airfleet.answers import one_line, printable
 from airfleet.units import BESIDE
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 HOLD_S = 0.5  # journald itself tells who follows at most four times a second
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
-COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*m")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = 253_000_000_000_000_000  # in the year 9987: a clock that says more is wrong anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,10 @@ def service_of(unit: str) -> str:
 
 def make_entries(host: str, part: Mapping[str, Any]) -> list[Entry]:
     """Return entries from the agent's words for them."""
-    return [Entry(at, host, unit, priority, message) for at, unit, priority, message in part["entries"]]
+    return [
+        Entry(min(max(at, 0), LAST), host, one_line(unit), priority, message)
+        for at, unit, priority, message in part["entries"]
+    ]
 
 
 class Merge:
@@ -109,12 +111,6 @@ class Lines:
             begin = f"\x1b[{self._colours[entry.host]}m{begin}\x1b[0m"
         for line in printable(entry.message).rstrip("\n").split("\n"):
             yield f"{begin} | {line}"
-
-
-def printable(text: str) -> str:
-    """Return the text without colours, and with other control characters made visible; line breaks stay."""
-    plain = COLOUR_CODE.sub("", text.replace("\r\n", "\n"))
-    return UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", plain)
 
 
 def json_line(entry: Entry) -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airfleet.answer_shapes import ENTRY
+from airfleet.answers import fits
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,8 +24,11 @@ RETIRE = "retire"
 
 
 def merged(of_each: Iterable[Sequence[Words]]) -> list[Words]:
-    """Return the entries of all hosts, each once, oldest first: a host that was away misses some."""
-    found = {str(entry.get("id")): entry for entries in of_each for entry in entries}
+    """Return the entries of all hosts, each once, oldest first: a host that was away misses some.
+
+    What has not the form of an entry is passed over: `fab history --verify` names who was there.
+    """
+    found = {str(entry.get("id")): entry for entries in of_each for entry in entries if fits(entry, ENTRY)}
     return sorted(found.values(), key=lambda entry: (str(entry.get("began")), str(entry.get("id"))))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airfleet import patterns
@@ -30,8 +30,8 @@ class Person:
     """One user as Airflow knows it; `last_login` is in UTC, None where there was no login."""
 
     name: str
-    firstname: str
-    lastname: str
+    firstname: str | None
+    lastname: str | None
     email: str
     active: bool
     roles: tuple[str, ...]
@@ -78,7 +78,10 @@ class NewUser:
 
 def make_people(answer: Mapping[str, Any]) -> People:
     """Return the users and roles of the agent's answer, the users in the order of their names."""
-    persons = [Person(**{**seen, "roles": tuple(seen["roles"])}) for seen in answer["users"]]
+    names = [each.name for each in fields(Person)]
+    persons = [
+        Person(**{**{name: seen[name] for name in names}, "roles": tuple(seen["roles"])}) for seen in answer["users"]
+    ]
     return People(tuple(sorted(persons, key=lambda each: each.name.lower())), tuple(answer["roles"]))
 
 

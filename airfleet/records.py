@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airfleet import audit, history, notify
+from airfleet.answers import printable
 from airfleet.errors import ApplyFailed, FleetError, GateRefused
 from airfleet.failures import together
 from airfleet.remote import local_user
@@ -33,7 +34,7 @@ def entry(doing: str, **more: object) -> Words:
 
 
 def _print(text: str, _style: str) -> None:
-    print(text, flush=True)
+    print(printable(text), flush=True)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import paramiko
 
-from airfleet import bundle
+from airfleet import answers, bundle
 from airfleet.address import Address, connect
 from airfleet.channel import feed, lines
 from airfleet.errors import (
@@ -110,6 +109,8 @@ class SshHost:
                 raise self._error(answer)
             if answer["t"] == "seen":
                 seen[answer["kind"], answer["key"]] = Seen(answer["state"], answer["detail"])
+        if missing := [f"{r.kind} {r.key}" for r in resources if (r.kind, r.key) not in seen]:
+            raise HostUnreachable(f"it did not answer: {', '.join(missing)}", place=self.name, remedy="run it again")
         return Facts(seen)
 
     def apply(self, changes: Sequence[Change], tell: Callable[[Key, str], None]) -> Outcome:
@@ -124,13 +125,13 @@ class SshHost:
             for answer in self._converse({"op": "apply", "changes": sent}):
                 key = (answer.get("kind", ""), answer.get("key", ""))
                 match answer["t"]:
-                    case "begin":
+                    case "begin" if key in outcome.untouched:
                         outcome.untouched.remove(key)
                         outcome.in_doubt = [key]
                         tell(key, "")
                     case "progress":
                         tell(key, answer["text"])
-                    case "done":
+                    case "done" if key in outcome.in_doubt:
                         outcome.in_doubt = []
                         outcome.done.append(key)
                         outcome.told[key] = answer["told"]
@@ -168,9 +169,10 @@ class SshHost:
     def hold(self, words: Words) -> Words:
         """Take the installation's lock and keep its channel open; return {"held_by": who} if somebody has it."""
         conversation = self._converse({"op": "lock", "words": words}, keep=True)
-        answer = next(conversation)
-        if answer["t"] == "failed":
-            raise self._error(answer)
+        answer: Any = next(conversation, {"t": "end"})
+        if answer["t"] != "answer":
+            self._drop_lock()
+            raise self._error(answer) if answer["t"] == "failed" else self._no_agent(LOST, "")
         result: Words = answer["words"]
         if result["held_by"]:
             self._drop_lock()
@@ -241,7 +243,7 @@ class SshHost:
             errors = bytearray()
             for line in lines(channel, errors):
                 answered = True
-                answer = json.loads(line)
+                answer = answers.read(line, str(words["op"]), self.name)
                 ended = ended or answer["t"] in ("end", "failed")
                 if answer["t"] == "ready":
                     feed(channel, give)

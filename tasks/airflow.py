@@ -27,7 +27,7 @@ def airflow(c, words, env="", host=""):
     from tasks import screen
 
     with screen.piped():
-        status = run_airflow(environment(env), words, host, lambda text, error: screen.write(text, error=error))
+        status = run_airflow(environment(env), words, host, lambda text, error: screen.foreign(text, error=error))
         if status:
             raise Exit(code=status)
 

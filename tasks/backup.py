@@ -32,7 +32,6 @@ def list_backups(c, env="", local="", place="", json=False):
     """
     Tell which backups there are, the newest first: age, size, versions, and whether a restore was tried.
     """
-    import json as as_json
     from datetime import UTC, datetime
 
     from airfleet import backups, manifest
@@ -40,17 +39,17 @@ def list_backups(c, env="", local="", place="", json=False):
 
     found = backups.look(environment(env), backups.Where(local, place=place), screen.Screen())
     if json:
-        print(as_json.dumps([manifest.as_json(each) for each in found.there], indent=2, ensure_ascii=False))
+        screen.json([manifest.as_json(each) for each in found.there])
         return
     rows = [manifest.row(each, datetime.now(UTC)) for each in found.there]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        screen.line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     if not rows:
         print(f"there is no backup in {found.store.where}: fab backup.create")
     cut = [f"{name}.dump" for name in found.halves]
     for name in found.strays:
-        print(f"{name} has no manifest: it is none of ours, or was cut short" + (CLEAR if name in cut else ""))
+        screen.line(f"{name} has no manifest: it is none of ours, or was cut short" + (CLEAR if name in cut else ""))
 
 
 @command(help={"env": ENV_HELP, "local": LOCAL_HELP, "place": PLACE_HELP, "lock_wait": LOCK_WAIT_HELP})

@@ -89,17 +89,16 @@ def releases(c, env="", json=False):
     """
     Tell which releases are on the hosts, since when, and which one is in use.
     """
-    import json as as_json
-
     from airfleet import reading
+    from tasks import screen
 
     found = reading.releases(environment(env))
     if json:
-        print(as_json.dumps(found, indent=2, ensure_ascii=False))
+        screen.json(found)
         return
     for each in found:
         where = f"in use on {', '.join(each['current'])}" if each["current"] else f"on {', '.join(each['hosts'])}"
-        print(f"{each['commit'][:12]}  {each['made_at']}  {where}  {each['subject']}")
+        screen.line(f"{each['commit'][:12]}  {each['made_at']}  {where}  {each['subject']}")
 
 
 @command(
@@ -118,15 +117,14 @@ def history(c, env="", json=False, limit=20, verify=False):
     at and the hosts compared, also with their copies in the bucket, where the inventory has one; exit 9 names the lines
     that somebody has changed, removed or put elsewhere.
     """
-    import json as as_json
-
     from airfleet import reading
     from airfleet.history import line_of
+    from tasks import screen
 
     if verify:
         checked = reading.verified(environment(env))
         if json:
-            print(as_json.dumps(checked, indent=2, ensure_ascii=False))
+            screen.json(checked)
         else:
             for name, host in checked["hosts"].items():
                 away = checked["missed"].get(name)
@@ -138,9 +136,9 @@ def history(c, env="", json=False, limit=20, verify=False):
         return
     found = reading.entries(environment(env), limit)
     if json:
-        print(as_json.dumps(found, indent=2, ensure_ascii=False))
+        screen.json(found)
         return
     for entry in found:
-        print(line_of(entry))
+        screen.line(line_of(entry))
     if not found:
         print("nothing has been noted down yet")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import task
 from invoke.exceptions import Exit, ParseError
 
+from airfleet.answers import printable
 from airfleet.errors import FleetError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def command(help: Mapping[str, str], **options: Any) -> Callable[[Callable[..., 
                     )
                 body(c, *args, **kwargs)
             except FleetError as e:
-                raise Exit(f"airfleet: {e}", e.exit_code) from e
+                raise Exit(f"airfleet: {printable(str(e))}", e.exit_code) from e
             except KeyboardInterrupt:
                 raise Exit("airfleet: interrupted; nothing was changed", INTERRUPTED) from None
 

@@ -60,7 +60,7 @@ def task_log(c, dag, task, env="", run="", try_=0, map_index=-1):
 
     wish = Wish(dag, task, run, try_, None if map_index == -1 else map_index)
     with screen.piped():
-        show_task_log(environment(env), wish, screen.write, screen.notice)
+        show_task_log(environment(env), wish, screen.foreign, screen.notice)
 
 
 @command(

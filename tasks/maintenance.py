@@ -54,15 +54,13 @@ def status(c, env="", json=False):
     """
     Tell whether maintenance is on: by whom, since when, why, and which DAGs it paused. Exit code 0 in any case.
     """
-    import json as as_json
-
     from airfleet import maintenance
     from airfleet.pauses import spoken
     from tasks import screen
 
     found = maintenance.status(environment(env), screen.Screen())
     if json:
-        print(as_json.dumps(found, indent=2, ensure_ascii=False))
+        screen.json(found)
         return
     for line in spoken(found):
-        print(line)
+        screen.line(line)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from airfleet.answers import printable
 from airfleet.plan import describe, diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airfleet.model import Change, Key, Outcome
-    from airfleet.plan import Plan
+from airfleet.plan import Plan
 
 QUIET_S = 15
+HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of characters: no byte that was escaped
 LONG, SHORT = 120, 20
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
@@ -38,6 +42,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Print one line, at once."""
+        text = printable(text)
         with self._writing:
             if style and sys.stdout.isatty():
                 _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
@@ -98,13 +103,29 @@ def write(text: str, *, error: bool = False) -> None:
     """Write what somebody else has said as it is, at once: bytes that are no UTF-8 stand in it as lone surrogates."""
     stream = sys.stderr if error else sys.stdout
     stream.flush()
-    stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+    stream.buffer.write(HALF.sub("\ufffd", text).encode("utf-8", "surrogateescape"))
     stream.buffer.flush()
+
+
+def line(text: str) -> None:
+    """Print a line that tells what hosts have told."""
+    print(printable(text))
+
+
+def json(value: object) -> None:
+    """Print a value as JSON."""
+    print(printable(dumps(value, indent=2, ensure_ascii=False)))
+
+
+def foreign(text: str, *, error: bool = False) -> None:
+    """Write the same; on a terminal what might steer it is made visible."""
+    terminal = (sys.stderr if error else sys.stdout).isatty()
+    write(printable(text) if terminal else text, error=error)
 
 
 def notice(text: str) -> None:
     """Say something beside what was asked for."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

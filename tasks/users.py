@@ -58,17 +58,17 @@ def list_users(c, env="", json=False):
     """
     Tell who may log in: name, roles, e-mail, whether active, how often and when last logged in (UTC).
     """
-    import json as as_json
     from dataclasses import asdict
 
     from airfleet import users
+    from tasks import screen
 
     found = users.list_users(environment(env))
     if json:
-        print(as_json.dumps([asdict(person) for person in found], indent=2, ensure_ascii=False))
+        screen.json([asdict(person) for person in found])
         return
     for line in _columns([("name", "roles", "e-mail", "active", "logins", "last login"), *map(_row, found)]):
-        print(line)
+        screen.line(line)
 
 
 def _row(person: Any) -> tuple[str, ...]:

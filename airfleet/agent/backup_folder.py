@@ -17,7 +17,7 @@ import time
 
 from airfleet.agent import files, run
 
-MODE, FOLDER_MODE = "0600", "0700"
+MODE, FOLDER_MODE = 0o600, "0700"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*-\d{8}T\d{6}Z")
 PART = ".airfleet-part"
 RESERVE = 512 * 1024 * 1024  # bytes that stay free: Airflow writes its logs on the same disk
@@ -182,11 +182,11 @@ def _folder(words):
 
 def _refuse_others(path):
     """Refuse a folder that somebody but root could write in, or lead elsewhere by whatever is above it."""
-    me, here = os.geteuid(), path
-    while here != "/":
+    me, here = os.geteuid(), os.path.abspath(path)
+    while here != os.path.dirname(here):
         with contextlib.suppress(FileNotFoundError):
             info = os.lstat(here)
-            shared = info.st_mode & 0o022 and (here == path or not info.st_mode & stat.S_ISVTX)
+            shared = info.st_mode & 0o022 and (here == os.path.abspath(path) or not info.st_mode & stat.S_ISVTX)
             if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (0, me) or shared:
                 raise run.Refused(
                     f"{here} must be a directory of root's that nobody else can write in: backups are for root alone",
@@ -220,11 +220,8 @@ def clear(folder):
 
 def write_manifest(folder, manifest):
     """Write the manifest of a backup in one step."""
-    me = pwd.getpwuid(os.geteuid()).pw_name
-    path = f"{folder}/{manifest['name']}.json"
     text = json.dumps(manifest, sort_keys=True, indent=1) + "\n"
-    seen = files.look_file(path, {})[0]
-    files.make_file(path, seen, {"owner": me, "group": me, "mode": MODE}, {"text": text}, None)
+    files.write(f"{folder}/{manifest['name']}.json", text, (os.geteuid(), os.getegid()), MODE)
 
 
 def opened(path, manifest, tell):
@@ -288,9 +285,12 @@ def _read(path):
 def manifest_in(text, path):
     """Return the manifest that a text is."""
     try:
-        return json.loads(text)
-    except ValueError as e:
-        raise run.Refused(f"{path} is no manifest of a backup: {e}", remedy="move it away") from e
+        words = run.parsed(text)
+        if f"{words['name']}.json" == os.path.basename(path) and isinstance(words["size"], int):
+            return words
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise run.Refused(f"{path} is no manifest of a backup", remedy="move it away")
 
 
 def checked(name):

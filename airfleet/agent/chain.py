@@ -6,10 +6,11 @@ root on a host can make all of it anew; the other hosts' lines then tell another
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
+
+from airfleet.agent import files
 
 FIRST = "0" * 64
 NUMBER, AFTER = "n", "after"
@@ -35,15 +36,8 @@ def digest(line):
 
 def write_head(path, line, number):
     """Note beside the history which line is its last, whole or not at all."""
-    part = f"{path}.head.part"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, HEAD_MODE)
-    with os.fdopen(fd, "w") as f:
-        json.dump({NUMBER: number, "digest": digest(line)}, f)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(part, f"{path}.head")
+    text = json.dumps({NUMBER: number, "digest": digest(line)})
+    files.write(f"{path}.head", text, (os.geteuid(), os.getegid()), HEAD_MODE)
 
 
 def faults(text, head):
@@ -78,7 +72,7 @@ def _broken(position, number, before):
 
 
 def _at_the_end(lines, last, head):
-    number = head.get(NUMBER)
+    number = head.get(NUMBER) if isinstance(head, dict) else None
     if last is None:
         return [_fault(len(lines), f"{number} lines are gone from the end")] if isinstance(number, int) else []
     if not isinstance(number, int):
@@ -98,6 +92,6 @@ def _fault(position, what):
 def _read(line):
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return entry if isinstance(entry, dict) else {}

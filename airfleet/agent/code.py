@@ -12,12 +12,13 @@ import re
 import stat
 import time
 
-from airfleet.agent import files, owned, run
+from airfleet.agent import files, owned, paths, run
 from airfleet.agent.git import git, no_room
 
 MARK = "airfleet.json"
 PASSED_OVER = {"__pycache__"}  # Python's own, written by whoever imports the code
 NAMED_LIMIT = 3
+NUMBER = (int, float)
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 KEPT = "refs/airfleet/"  # no branch of the server's: a forced push must not take away what is deployed
@@ -81,6 +82,7 @@ def resolve(words, tell):
         raise run.Refused(e.what, kind="away", remedy=e.remedy, tail=e.tail) from e
     commit = _named(mirror, ref, account, url)
     shown = _git(mirror, ["show", "--no-patch", "--format=%s%n%an%n%cI", commit], account).split("\n")
+    subject, author, date = [*shown, "", "", ""][:3]
     forced = False
     if before and before != commit:
         base = _git(mirror, ["merge-base", before, commit], account, ok=(0, 1)).strip()
@@ -90,9 +92,9 @@ def resolve(words, tell):
         _git(mirror, ["update-ref", FOLLOWED + ref, taken], account, ok=(0, 1, 128))
     return {
         "commit": commit,
-        "subject": shown[0],
-        "author": shown[1],
-        "date": shown[2],
+        "subject": subject,
+        "author": author,
+        "date": date,
         "forced": forced,
         "before": before,
         "requirements": text_of(mirror, commit, words.get("requirements"), account),
@@ -134,9 +136,9 @@ def look_release(folder, ask):
     commit = ask.get("commit") or _current(folder)
     if not commit:
         return None, {}
-    mark = owned.read_mark(f"{folder}/.{commit}.json")
+    mark = owned.read_mark(f"{folder}/.{commit}.json", tree=str, made_at=NUMBER)
     tree = f"{folder}/{commit}"
-    if not mark or not os.path.isdir(tree):
+    if not mark or not os.path.isdir(tree) or os.path.islink(tree):
         return None, {}
     state = {"commit": commit}
     listing = _listing(tree)
@@ -218,7 +220,7 @@ def _put_back(tree, index, commit, means):
     told = {}
     if patch.strip():
         kept = f"{folder}/.{commit}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.patch"
-        owned.write(kept, patch, account, mode="0600")
+        owned.write(kept, patch, account, mode=0o600)
         told = {"patch": kept}
     _tree(means, tree, index, ["read-tree", "--reset", "-u", commit])
     _tree(means, tree, index, ["clean", "--quiet", "-ffdx", "--exclude=__pycache__"])
@@ -235,29 +237,24 @@ def _tree(means, tree, index, words, errors=True):
 
 def _listing(tree):
     """Return (name, mode, size, time) of each file and folder of a tree; of a folder only name and mode."""
-    found, pending = [], [""]
-    while pending:
-        inside = pending.pop()
-        with os.scandir(f"{tree}/{inside}") as entries:
-            for entry in entries:
-                if entry.name in PASSED_OVER:
-                    continue
-                info = entry.stat(follow_symlinks=False)
-                name = inside + entry.name
-                if stat.S_ISDIR(info.st_mode):
-                    pending.append(f"{name}/")
-                    found.append((name, info.st_mode, 0, 0))
-                else:
-                    found.append((name, info.st_mode, info.st_size, info.st_mtime_ns))
+    found = []
+    for name, info in paths.walk(tree, PASSED_OVER):
+        plain = not stat.S_ISDIR(info.st_mode)
+        found.append((name, info.st_mode, info.st_size if plain else 0, info.st_mtime_ns if plain else 0))
     return sorted(found)
 
 
 def same(folder, one, other, inside):
     """Tell whether two releases have the same files in this folder of theirs."""
-    return _contents(f"{folder}/{one}/{inside}") == _contents(f"{folder}/{other}/{inside}")
+    contents = _contents(f"{folder}/{one}", inside)
+    return contents is not None and contents == _contents(f"{folder}/{other}", inside)
 
 
-def _contents(tree):
+def _contents(release, inside):
+    """Return the files of a folder of a release; None where a link leads out of the release."""
+    release, tree = os.path.realpath(release), os.path.realpath(f"{release}/{inside}")
+    if not f"{tree}/".startswith(f"{release}/"):
+        return None
     if not os.path.isdir(tree):
         return []
     found = []
@@ -281,7 +278,7 @@ def _edited(tree, listing, made_at):
 
 
 def _url(mirror):
-    mark = owned.read_mark(f"{mirror}/{MARK}")
+    mark = owned.read_mark(f"{mirror}/{MARK}", url=str)
     if not mark:
         raise run.Refused(f"there is no mirror at {mirror}", kind="missing", remedy="run: fab bootstrap")
     return mark["url"]
@@ -290,7 +287,8 @@ def _url(mirror):
 def _commit(mirror, name, account):
     """Return the commit of this name in the mirror, or "" where there is none."""
     words = ["rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"]
-    return _git(mirror, words, account, ok=(0, 1, 128)).strip()
+    found = _git(mirror, words, account, ok=(0, 1, 128)).strip()
+    return found if COMMIT.fullmatch(found) else ""
 
 
 def _git(mirror, words, account, ok=(0,)):

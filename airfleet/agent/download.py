@@ -8,7 +8,7 @@ import stat
 import urllib.error
 import urllib.request
 
-from airfleet.agent import files, run
+from airfleet.agent import files, paths, run
 
 CHUNK = 1 << 20
 SILENCE_S = 60
@@ -18,15 +18,11 @@ MODE = 0o755
 def look_binary(path, ask):
     """Return the SHA-256 of a program, and its owner and mode where they are not root's and 0755."""
     try:
-        folder = files.open_folder(os.path.dirname(path))
+        fd = paths.open_file(path)
     except FileNotFoundError:
         return None, {}
-    try:
-        fd = os.open(os.path.basename(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return None, {}
-    finally:
-        os.close(folder)
+    except paths.Odd as e:
+        return {"sha256": e.odd}, {}
     with os.fdopen(fd, "rb") as f:
         info = os.fstat(fd)
         state = {"sha256": _copy(f, None)}
@@ -42,29 +38,14 @@ def make_binary(path, seen, want, means, tell):
     """
     source = means["url"] or means["path"]
     tell(f"getting {source}")
-    folder = files.open_folder(os.path.dirname(path))
-    temporary = f".{os.path.basename(path)}.airfleet-{os.getpid()}"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-        with os.fdopen(fd, "wb") as f:
-            found = _fetch(means, f)
-            if found != want["sha256"]:
-                raise run.Refused(
-                    f"{source} has the SHA-256 {found}, not {want['sha256']}",
-                    kind="checksum",
-                    remedy="is it the version that is wanted? Write its published sha256 into database.proxy",
-                )
-            os.fchmod(fd, MODE)
-            f.flush()
-            os.fsync(fd)
-        os.rename(temporary, os.path.basename(path), src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
-    finally:
-        try:
-            os.unlink(temporary, dir_fd=folder)
-        except FileNotFoundError:
-            pass
-        os.close(folder)
+    with files.replacing(path, os.geteuid(), os.getegid(), MODE) as f:
+        found = _fetch(means, f)
+        if found != want["sha256"]:
+            raise run.Refused(
+                f"{source} has the SHA-256 {found}, not {want['sha256']}",
+                kind="checksum",
+                remedy="is it the version that is wanted? Write its published sha256 into database.proxy",
+            )
 
 
 def _fetch(means, out):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import configparser
 import hashlib
-import os
 import shlex
 import urllib.parse
 
-from airfleet.agent import run, unitfacts
+from airfleet.agent import paths, run, unitfacts
 
 PREFIX = "AIRFLOW__"
 DISK = "airflow.cfg"
@@ -73,7 +72,7 @@ def _variables(words):
                 pairs = f.read().decode("utf-8", "surrogateescape").split("\0")
         except OSError:
             continue  # it does not run
-        found[unit].update(_settings(pairs))
+        found.setdefault(unit, {}).update(_settings(pairs))
     return found
 
 
@@ -90,14 +89,15 @@ def _settings(pairs):
 
 def _environment_file(path):
     """Return the variables of an environment file as airfleet writes it: a line for each, perhaps in quotes."""
-    if not os.path.exists(path):
+    try:
+        lines = paths.read(path).splitlines()
+    except FileNotFoundError:
         return {}
     found = {}
-    with open(path, encoding="utf-8") as f:
-        for line in f.read().splitlines():
-            name, sign, value = line.partition("=")
-            if sign and not name.startswith("#"):
-                found[name.strip()] = value.strip().strip("'\"")
+    for line in lines:
+        name, sign, value = line.partition("=")
+        if sign and not name.startswith("#"):
+            found[name.strip()] = value.strip().strip("'\"")
     return found
 
 
@@ -110,8 +110,7 @@ def _option(words, place):
     if path not in _read:
         parser = configparser.RawConfigParser(strict=False)
         try:
-            with open(path, encoding="utf-8") as f:
-                parser.read_file(f)
+            parser.read_string(paths.read(path))
         except OSError:
             return None
         except configparser.Error as e:

@@ -1,11 +1,8 @@
-"""Files, directories and links: looked at without following anybody's links, replaced atomically.
-
-A path is walked one component at a time with O_NOFOLLOW. A symbolic link on the way is followed only if
-root owns it: what another account may have put there must not lead root's hands elsewhere.
-"""
+"""Files, directories and links: looked at without following anybody's links (see `paths`), replaced atomically."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import hashlib
@@ -13,59 +10,69 @@ import os
 import pwd
 import stat
 
-from airfleet.agent import run
+from airfleet.agent import paths, run
 
 TEXT_LIMIT = 256 * 1024
-MAX_LINKS = 8
+READ_LIMIT = 256 * 1024 * 1024  # nobody waits for what has no end
+CHUNK = 1024 * 1024
 
 
 def look_file(path, ask):
     """Return digest, owner, group and mode; and the text when it is not the one that is wanted."""
     try:
-        folder = open_folder(os.path.dirname(path))
+        fd = paths.open_file(path)
     except FileNotFoundError:
         return None, {}
-    try:
-        fd = os.open(os.path.basename(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return None, {}
-    except OSError as e:
-        if e.errno == errno.ELOOP:
-            return {"sha256": "not a file but a link"}, {}
-        raise
-    finally:
-        os.close(folder)
+    except paths.Odd as e:
+        return {"sha256": e.odd}, {}
+    digest, content = hashlib.sha256(), b""
     with os.fdopen(fd, "rb") as f:
         info = os.fstat(f.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            return {"sha256": "not a regular file"}, {}
-        content = f.read()
-    state = {"sha256": hashlib.sha256(content).hexdigest(), **_owner(info)}
+        while f.tell() <= READ_LIMIT and (part := f.read(CHUNK)):
+            digest.update(part)
+            content = content + part if len(content) <= TEXT_LIMIT else content
+        if f.tell() > READ_LIMIT:
+            return {"sha256": f"too long: {info.st_size} bytes, of {info.st_mtime_ns}"}, {}
+    state = {"sha256": digest.hexdigest(), **_owner(info)}
     if state["sha256"] == ask.get("sha256") or len(content) > TEXT_LIMIT:
         return state, {}
     return state, {"text": content.decode("utf-8", "replace")}
 
 
 def make_file(path, seen, want, means, tell):
-    """Write beside it, with owner and mode before the content, then rename; refuse if it is not as it was seen."""
-    folder = open_folder(os.path.dirname(path))
+    """Write it anew in its place; refuse if it is not as it was seen."""
+    with replacing(path, *_ids(want), int(want["mode"], 8)) as f:
+        f.write(means["text"].encode())
+        _unchanged(look_file(path, {})[0], seen, path)
+
+
+def write(path, text, ids, mode):
+    """Write a file anew, whatever was in its place: `ids` are those of its owner and group."""
+    with replacing(path, *ids, mode) as f:
+        f.write(text.encode())
+
+
+@contextlib.contextmanager
+def replacing(path, uid, gid, mode):
+    """Yield a file beside the path, owned before it has content: at the block's end it takes the path's place.
+
+    All of it is on the disk by then. Where the block does not come to its end nothing is left of it.
+    """
+    folder = paths.open_folder(os.path.dirname(path))
     name = os.path.basename(path)
-    temporary = f".{name}.airfleet-{os.getpid()}"
+    beside = f".{name}.airfleet-{os.getpid()}"
     try:
-        fd = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-        )
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
-            os.fchown(fd, *_ids(want))
-            os.fchmod(fd, int(want["mode"], 8))
             with os.fdopen(fd, "wb") as f:
-                f.write(means["text"].encode())
+                os.fchown(fd, uid, gid)
+                os.fchmod(fd, mode)
+                yield f
                 f.flush()
-                os.fsync(f.fileno())
-            _unchanged(look_file(path, {})[0], seen, path)
-            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(fd)
+            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
-            os.unlink(temporary, dir_fd=folder)
+            os.unlink(beside, dir_fd=folder)
             raise
         os.fsync(folder)
     finally:
@@ -75,7 +82,7 @@ def make_file(path, seen, want, means, tell):
 def look_directory(path, ask):
     """Return owner, group and mode."""
     try:
-        fd = open_folder(path)
+        fd = paths.open_folder(path)
     except FileNotFoundError:
         return None, {}
     except NotADirectoryError:
@@ -89,14 +96,14 @@ def look_directory(path, ask):
 def make_directory(path, seen, want, means, tell):
     """Make it, or give it its owner, group and mode."""
     if seen is None:
-        folder = open_folder(os.path.dirname(path))
+        folder = paths.open_folder(os.path.dirname(path))
         try:
             os.mkdir(os.path.basename(path), 0o700, dir_fd=folder)
         except FileExistsError:
             pass  # another change made it meanwhile, as an account's home folder: what counts is set below
         finally:
             os.close(folder)
-    fd = open_folder(path)
+    fd = paths.open_folder(path)
     try:
         os.fchown(fd, *_ids(want))
         os.fchmod(fd, int(want["mode"], 8))
@@ -107,7 +114,7 @@ def make_directory(path, seen, want, means, tell):
 def look_link(path, ask):
     """Return where the link leads, as it is written."""
     try:
-        folder = open_folder(os.path.dirname(path))
+        folder = paths.open_folder(os.path.dirname(path))
     except FileNotFoundError:
         return None, {}
     try:
@@ -124,7 +131,7 @@ def look_link(path, ask):
 
 def make_link(path, seen, want, means, tell):
     """Put a new link in the old one's place by rename; refuse if it is not as it was seen."""
-    folder = open_folder(os.path.dirname(path))
+    folder = paths.open_folder(os.path.dirname(path))
     name = os.path.basename(path)
     temporary = f".{name}.airfleet-{os.getpid()}"
     try:
@@ -140,37 +147,6 @@ def make_link(path, seen, want, means, tell):
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def open_folder(path, links=0):
-    """Return a descriptor of the directory at this absolute path, having followed nobody's links but root's."""
-    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    walked = ""
-    for name in [part for part in path.split("/") if part]:
-        if name == "..":
-            os.close(fd)
-            raise run.Refused(f"{path}: '..' has no place in a path")
-        try:
-            try:
-                deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-            except (NotADirectoryError, OSError) as e:
-                if e.errno not in (errno.ELOOP, errno.ENOTDIR):
-                    raise
-                deeper = _follow(fd, walked, name, links)
-        finally:
-            os.close(fd)
-        fd, walked = deeper, f"{walked}/{name}"
-    return fd
-
-
-def _follow(fd, walked, name, links):
-    info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-    here = f"{walked}/{name}"
-    if not stat.S_ISLNK(info.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "not a directory", here)
-    if info.st_uid != 0 or links >= MAX_LINKS:
-        raise run.Refused(f"{here} is a link that root did not make: not followed", remedy="replace it by a directory")
-    return open_folder(os.path.normpath(os.path.join(walked or "/", os.readlink(name, dir_fd=fd))), links + 1)
 
 
 def _unchanged(now, seen, path):

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 
-from airfleet.agent import chain
+from airfleet.agent import chain, run
 
 PATH = "/var/log/airfleet/history.jsonl"
 MODE, FOLDER_MODE = 0o640, 0o750
@@ -48,7 +48,7 @@ def verify_history(words, tell):
     path = words.get("path", PATH)
     text = text_of(path)
     try:
-        head = json.loads(text_of(f"{path}.head") or "{}")
+        head = run.parsed(text_of(f"{path}.head") or "{}")
     except ValueError:
         head = {}
     chained, faults = chain.faults(text, head)
@@ -74,13 +74,19 @@ def members(words, tell=None):
         when = str(entry.get("began"))
         if entry.get("doing") == RETIRE:
             if entry.get("result") == DONE:
-                retired.update(dict.fromkeys(entry.get("retired") or (), when))
+                retired.update(dict.fromkeys(_names(entry.get("retired")), when))
             continue
-        for name in entry.get("hosts") or {}:
+        for name in _names(entry.get("hosts")):
             found.setdefault(name, [when, {}])[0] = when
-        for name, part in (entry.get("members") or {}).items():
-            found[name] = [when, part]
+        parts = entry.get("members")
+        for name in _names(parts) if isinstance(parts, dict) else ():
+            found[name] = [when, parts[name] if isinstance(parts[name], dict) else {}]
     return {"members": found, "retired": retired}
+
+
+def _names(value):
+    """Return the names in a list or a dict, as far as they are names."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, (list, dict)) else []
 
 
 def _read(words):
@@ -100,7 +106,7 @@ def _entries(text):
     found = []
     for line in text.splitlines():
         try:
-            entry = json.loads(line)
+            entry = run.parsed(line)
         except ValueError:
             continue  # cut short: what it told is lost, the others are not
         if isinstance(entry, dict):

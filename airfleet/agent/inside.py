@@ -7,6 +7,7 @@ modules that `also` names. A program without words may instead print its JSON fr
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -14,10 +15,15 @@ import re
 import subprocess
 import threading
 
-from airfleet.agent import run, stream
+from airfleet.agent import paths, run, stream
 
 MARK = "\x1e"
-NEEDED = {"inside_postgres": ("certificates",)}  # what a program of airfleet's needs of airfleet, before itself
+NEEDED = {
+    "inside_postgres": ("certificates",),
+    "inside_celery": ("replies",),
+    "inside_crew": ("replies",),
+    "inside_workers": ("replies",),
+}  # what a program of airfleet's needs of airfleet, before itself
 LOADER = """\
 import json, sys, types
 request = json.load(sys.stdin)
@@ -56,8 +62,8 @@ def site_packages(venv):
 
 def minor_of(venv):
     """Return the minor version of an environment's Python, such as 3.11."""
-    with open(f"{venv}/pyvenv.cfg") as f:
-        found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", f.read(), re.MULTILINE)
+    text = paths.read(f"{venv}/pyvenv.cfg", follow=True)
+    found = re.search(r"^version(?:_info)?[ \t]*=[ \t]*([0-9]{1,9}\.[0-9]{1,9})", text, re.MULTILINE)
     if not found:
         raise run.Refused(f"{venv}/pyvenv.cfg names no version", kind="missing", remedy="run: fab bootstrap")
     return found.group(1)
@@ -73,8 +79,8 @@ def ask(venv, name, words, *, account, env=None, timeout_s=60, tell=None, also=(
         text = run.run(argv, user=account, env=env, stdin=request, timeout_s=timeout_s, tell=_only(tell))
     except run.Refused as e:
         raise run.Refused(f"{name} failed in {venv}", kind=e.kind, tail=e.tail) from e
-    answers = [json.loads(line[1:]) for line in text.split("\n") if line.startswith(MARK)]
-    return _answered(answers[-1] if answers else {}, f"{name} gave no answer in {venv}", text)
+    said = [line for line in text.split("\n") if line.startswith(MARK)]
+    return _answered(_said(said[-1]) if said else {}, f"{name} gave no answer in {venv}", text)
 
 
 def listen(venv, name, words, hear, *, account, env=None, also=()):
@@ -87,7 +93,7 @@ def listen(venv, name, words, hear, *, account, env=None, also=()):
             if not line.startswith(MARK.encode()):
                 other(line)
                 continue
-            last[0] = json.loads(line[1:])
+            last[0] = _said(line)
             if "tell" in last[0]:
                 hear(last[0]["tell"])
 
@@ -126,9 +132,9 @@ class Begun:
 
     def _read(self):
         with self._child.stdout as lines:
-            for line in lines:
+            for line in iter(functools.partial(lines.readline, run.MOST), b""):
                 if line.startswith(MARK.encode()):
-                    self._last = json.loads(line[1:])
+                    self._last = _said(line)
                 else:
                     self._other(line)
 
@@ -150,13 +156,23 @@ def _prepared(venv, name, words, also):
 
 def _answered(last, missing, text):
     """Return the answer in the last thing that a program said, or raise its refusal."""
-    if "answer" not in last:
+    answer = last.get("answer")
+    if not isinstance(answer, dict):
         raise run.Refused(missing, tail=run.tail(text))
-    answer = last["answer"]
     if "refused" in answer:
-        refused = answer["refused"]
-        raise run.Refused(refused.pop("what"), **refused)
+        refused = answer["refused"] if isinstance(answer["refused"], dict) else {}
+        more = {key: str(refused[key]) for key in ("kind", "remedy", "tail") if key in refused}
+        raise run.Refused(str(refused.get("what", missing)), **more)
     return answer
+
+
+def _said(line):
+    """Return what a program of ours said: in the account's environment that may be somebody else's."""
+    try:
+        words = run.parsed(line[1:])
+    except ValueError:
+        return {}
+    return words if isinstance(words, dict) else {}
 
 
 def source_of(name):
@@ -172,11 +188,8 @@ def _only(tell):
 
     def heard(line):
         if line.startswith(MARK):
-            try:
-                text = json.loads(line[1:]).get("tell")
-            except ValueError:
-                return  # run() cuts long lines: an answer, not something to tell
+            text = _said(line).get("tell")  # run() cuts long lines: an answer, not something to tell
             if text:
-                tell(text)
+                tell(str(text))
 
     return heard

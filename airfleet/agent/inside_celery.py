@@ -15,10 +15,15 @@ import time
 from celery import Celery
 from kombu.exceptions import KombuError
 
+from airfleet.agent import replies
+
 REPLY_S = 2
 BUSY_AFTER_S = 5
 CANARY_S = 10  # at least, however long another node let us wait for its queues
 QUEUE = "airfleet.canary."
+# What Celery itself stumbles over in an answer that is none of a worker's.
+STRANGE = (TypeError, ValueError, AttributeError, LookupError)
+UNREADABLE = "a worker's answer can't be read"
 TASK = "celery.accumulate"  # comes with Celery, needs nothing, returns its arguments
 
 
@@ -36,6 +41,8 @@ def inside(words, tell):
         well = [name for name, node in nodes.items() if node["ok"]]
         for name, node in canaries(app, well, deadline, tell).items():
             nodes[name] = node
+    except STRANGE as e:
+        return {"nodes": {name: {"ok": False, "says": f"{UNREADABLE}: {e}"} for name in wanted}}
     except (OSError, KombuError) as e:
         return {"nodes": {name: {"ok": False, "says": f"the broker cannot be asked: {e}"} for name in wanted}}
     return {"nodes": nodes}
@@ -74,14 +81,12 @@ def consuming(app, wanted, deadline, tell, reply_s=REPLY_S):
     A short `reply_s` finds a node sooner that is only starting: what was asked before it listens it never hears.
     """
     while True:
-        replies = (
-            app.control.inspect(destination=list(wanted), timeout=reply_s, limit=len(wanted)).active_queues() or {}
-        )
+        inspect = app.control.inspect(destination=list(wanted), timeout=reply_s, limit=len(wanted))
+        answers = replies.by_node(inspect.active_queues())
         wrong = {}
         for name, queues in wanted.items():
-            served = {queue["name"] for queue in replies.get(name) or []}
-            missing = sorted(set(queues) - served)
-            if name not in replies:
+            missing = sorted(set(queues) - set(replies.queues(answers.get(name), QUEUE)))
+            if name not in answers:
                 wrong[name] = "does not answer"
             elif missing:
                 wrong[name] = f"answers, but does not consume {', '.join(missing)}"
@@ -134,7 +139,7 @@ def _send(app, name, deadline):
 
 def _judged(result, token, seconds):
     answer = result.result
-    if result.state == "SUCCESS" and list(answer) == [token]:
+    if result.state == "SUCCESS" and isinstance(answer, (list, tuple)) and list(answer) == [token]:
         return {"ok": True, "says": f"ran a task in {seconds:.1f} s"}
     return {"ok": False, "says": f"a task ended as {result.state}: {answer}"}
 
@@ -142,11 +147,11 @@ def _judged(result, token, seconds):
 def _busy(app, names):
     """Return the nodes whose every slot runs a task: the canary waits behind them, and that is well."""
     inspect = app.control.inspect(destination=names, timeout=REPLY_S, limit=len(names))
-    active, stats = inspect.active() or {}, inspect.stats() or {}
+    active, stats = replies.by_node(inspect.active()), replies.by_node(inspect.stats())
     nodes = {}
     for name in names:
-        slots = (stats.get(name) or {}).get("pool", {}).get("max-concurrency")
-        running = len(active.get(name) or [])
+        slots = replies.slots(stats.get(name))
+        running = replies.count(active.get(name)) or 0
         if slots and running >= slots:
             nodes[name] = {"ok": True, "says": f"consumes its queues; all its {slots} slots run tasks"}
     return nodes

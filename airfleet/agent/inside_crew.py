@@ -9,7 +9,7 @@ import time
 
 from kombu.exceptions import KombuError
 
-from airfleet.agent import inside_celery
+from airfleet.agent import inside_celery, replies
 
 REPLY_S = 1.0
 PATIENT_S = 5.0  # for a busy host; whoever has answered is not waited for longer
@@ -31,6 +31,8 @@ def inside(words, tell):
             again = _look(app, words)
             for name in held:
                 _compare(found, again, name)
+    except inside_celery.STRANGE as e:
+        return {"error": f"{inside_celery.UNREADABLE}: {e}", "nodes": {}, "queues": {}, "unacked": None}
     except (OSError, KombuError, *_errors(app)) as e:
         return {"error": str(e) or type(e).__name__, "nodes": {}, "queues": {}, "unacked": None}
     return {**found, "error": None}
@@ -48,23 +50,21 @@ def _look(app, words):
         names += _ping(app, destination=late, timeout=PATIENT_S, limit=len(late))
     there = sorted(set(names))
     inspect = app.control.inspect(destination=there, timeout=PATIENT_S, limit=len(there)) if there else None
-    queues = (inspect.active_queues() or {}) if inspect else {}
-    reserved = (inspect.reserved() or {}) if inspect else {}
-    active = (inspect.active() or {}) if inspect else {}
-    stats = (inspect.stats() or {}) if inspect else {}
+    queues, reserved, active, stats = (
+        (replies.by_node(ask()) for ask in (inspect.active_queues, inspect.reserved, inspect.active, inspect.stats))
+        if inspect
+        else ({}, {}, {}, {})
+    )
     nodes = {}
     for name in sorted({*there, *expected}):
-        served = [each["name"] for each in queues.get(name) or []]
         nodes[name] = {
             "answers": name in names,
             "replies": names.count(name),
-            "queues": sorted(each for each in served if not each.startswith(inside_celery.QUEUE))
-            if name in queues
-            else None,
-            "active": len(active.get(name) or []) if name in active else None,
-            "reserved": len(reserved.get(name) or []) if name in reserved else None,
-            "slots": ((stats.get(name) or {}).get("pool") or {}).get("max-concurrency"),
-            "done": sum(((stats.get(name) or {}).get("total") or {}).values()) if name in stats else None,
+            "queues": replies.queues(queues[name], inside_celery.QUEUE) if name in queues else None,
+            "active": replies.count(active.get(name)),
+            "reserved": replies.count(reserved.get(name)),
+            "slots": replies.slots(stats.get(name)),
+            "done": replies.done(stats.get(name)),
             "stuck": None,
         }
     wanted = sorted({*words["queues"], *(queue for node in nodes.values() for queue in node["queues"] or [])})
@@ -73,8 +73,7 @@ def _look(app, words):
 
 def _ping(app, **how):
     """Return the name of each that answers: one that does so twice, or that two have, twice."""
-    replies = app.control.broadcast("ping", reply=True, **how) or []
-    return [name for reply in replies for name in reply]
+    return replies.pongs(app.control.broadcast("ping", reply=True, **how))
 
 
 def _waiting(app, queues):

@@ -12,7 +12,7 @@ import time
 import psycopg2
 from kombu.exceptions import KombuError
 
-from airfleet.agent import inside_celery, inside_postgres
+from airfleet.agent import inside_celery, inside_postgres, replies
 
 REPLY_S = 2
 EVERYBODY_S = 1
@@ -40,17 +40,17 @@ class Workers:
         if not answering:
             return {}
         # What is reserved may become active in between: asked in this order it is never missed.
-        reserved = self._inspect(answering).reserved() or {}
-        active = self._inspect(answering).active() or {}
+        reserved = replies.by_node(self._inspect(answering).reserved())
+        active = replies.by_node(self._inspect(answering).active())
         return {
-            node: {**serving[node], "active": _ids(active[node]), "reserved": _ids(reserved[node])}
+            node: {**serving[node], "active": replies.tasks(active[node]), "reserved": replies.tasks(reserved[node])}
             for node in answering
             if node in reserved and node in active
         }
 
     def serving(self, nodes):
         """Return {node: {"queues"}} of those that answer."""
-        served = self._inspect(nodes).active_queues() or {} if nodes else {}
+        served = replies.by_node(self._inspect(nodes).active_queues()) if nodes else {}
         return {node: {"queues": _queues(queues)} for node, queues in served.items()}
 
     def gaps(self, seen, leaving):
@@ -60,7 +60,7 @@ class Workers:
             if any(queue in view["queues"] for node, view in seen.items() if node not in leaving):
                 continue
             if everybody is None:
-                everybody = self.app.control.inspect(timeout=EVERYBODY_S).active_queues() or {}
+                everybody = replies.by_node(self.app.control.inspect(timeout=EVERYBODY_S).active_queues())
             if any(queue in _queues(served) for node, served in everybody.items() if node not in leaving):
                 continue
             held = [of for node in leaving for of in _all(seen[node]).values() if of == queue]
@@ -114,6 +114,8 @@ def inside(words, tell):
     workers = Workers(words)
     try:
         return questions[words["question"]](workers, words, tell)
+    except inside_celery.STRANGE as e:
+        return {"refused": {"what": f"{inside_celery.UNREADABLE}: {type(e).__name__}: {e}"}}
     except workers.errors as e:
         what = f"the broker cannot be asked: {e or type(e).__name__}"
         return {"refused": {"what": what, "remedy": "look at Redis: fab plan, or systemctl status redis-server"}}
@@ -224,11 +226,7 @@ def _spoken(tasks, count):
 
 
 def _queues(served):
-    return sorted(each["name"] for each in served if not each["name"].startswith(inside_celery.QUEUE))
-
-
-def _ids(tasks):
-    return {task["id"]: (task.get("delivery_info") or {}).get("routing_key") for task in tasks}
+    return replies.queues(served, inside_celery.QUEUE)
 
 
 def _all(view):

@@ -8,16 +8,14 @@ import pwd
 
 from airfleet.agent import files
 
-MODE, FOLDER_MODE = "0640", "0750"
+MODE, FOLDER_MODE = 0o640, "0750"
 
 
 def write(path, value):
     """Write a value as JSON, into a folder that is made where there is none."""
-    me = pwd.getpwuid(os.geteuid()).pw_name
-    want = {"owner": me, "group": me}
+    me = pwd.getpwuid(os.geteuid())
     folder = os.path.dirname(path)
-    seen, _ = files.look_directory(folder, {})
-    if seen is None:
-        files.make_directory(folder, seen, {**want, "mode": FOLDER_MODE}, {}, None)
-    text = json.dumps(value, sort_keys=True, indent=1) + "\n"
-    files.make_file(path, files.look_file(path, {})[0], {**want, "mode": MODE}, {"text": text}, None)
+    if files.look_directory(folder, {})[0] is None:
+        want = {"owner": me.pw_name, "group": me.pw_name, "mode": FOLDER_MODE}
+        files.make_directory(folder, None, want, {}, None)
+    files.write(path, json.dumps(value, sort_keys=True, indent=1) + "\n", (me.pw_uid, me.pw_gid), MODE)

@@ -7,6 +7,8 @@ import json
 import os
 import time
 
+from airfleet.agent import run
+
 PATH = "/run/airfleet.lock"
 SOMEBODY = {"who": "somebody"}
 _held = []
@@ -54,7 +56,11 @@ def now(words):
 
 
 def _words(text):
-    return json.loads(text) if text else dict(SOMEBODY)
+    try:
+        words = run.parsed(text)
+    except ValueError:
+        words = None  # just being written
+    return words if isinstance(words, dict) else dict(SOMEBODY)
 
 
 def _locked(there):

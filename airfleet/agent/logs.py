@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from airfleet.agent import run, stream
@@ -77,7 +76,7 @@ def _run(words, more, take):
         argv.append(f"--grep={words['grep']}")
 
     def out(data):
-        take([json.loads(line) for line in data.splitlines() if line.startswith(b"{")])
+        take(list(entries_of(data)))
 
     err = stream.Kept()
     status = stream.stream([*argv, *more], out, err, env={"TZ": words["zone"]})
@@ -96,25 +95,38 @@ def _run(words, more, take):
         raise run.Refused(f"journalctl ended with {status}", tail=run.tail("\n".join(said)))
 
 
+def entries_of(data):
+    """Yield the entries in lines of journalctl's, but for those that are cut or strange."""
+    for line in data.split(b"\n"):
+        try:
+            entry = run.parsed(line) if line.startswith(b"{") else {}
+        except ValueError:
+            continue
+        at = entry.get(TIME) if isinstance(entry, dict) else None
+        if at == str(run.number(at)) and isinstance(entry.get("__CURSOR"), str):
+            yield entry
+
+
 def _tell(entries, part):
     if entries:
-        part({"entries": [_words_of(entry) for entry in entries]})
+        part({"entries": [words_of(entry) for entry in entries]})
 
 
-def _words_of(entry):
+def words_of(entry):
+    """Return an entry as it is told."""
     unit = next((entry[name] for name in OF_OTHERS if entry.get(name)), entry.get("_SYSTEMD_UNIT"))
     priority = entry.get("PRIORITY")
     return [
         int(entry[TIME]),
         _text(unit),
-        int(priority) if isinstance(priority, str) and priority.isdigit() else None,
+        run.number(priority) if isinstance(priority, str) and priority.isdigit() else None,
         _text(entry.get("MESSAGE")),
     ]
 
 
 def _text(value):
     """Return a field's value: text, a list of bytes where it has what does not print, or a list of several values."""
-    if isinstance(value, list) and all(isinstance(each, int) for each in value):
+    if isinstance(value, list) and all(isinstance(each, int) and 0 <= each < 256 for each in value):
         return bytes(value).decode("utf-8", "replace")
     if isinstance(value, list):
         return "\n".join(_text(each) for each in value)

@@ -21,6 +21,7 @@ from airfleet.agent import run
 
 SILENCE_S = 90
 CHUNK = 64 * 1024
+DIGITS = 20
 KINDS = {
     "file": "files",
     "directory": "files",
@@ -143,30 +144,51 @@ def say(answer):
 def main():
     """Serve one request from stdin."""
     stdin = sys.stdin.buffer
-    length = int(stdin.readline())
-    request = json.loads(stdin.read(length))
+    request = _request(stdin)
     signal.alarm(0)
     coming = queue.Queue(FRAMES) if request["op"] in TAKES else None
     threading.Thread(target=_watch, args=(stdin, coming), daemon=True).start()
     for each in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
     os.umask(0o022)
+    answer(request, coming)
+
+
+def _request(stdin):
+    """Return the request; what is none is one that nobody knows."""
     try:
-        if request["op"] == "look":
-            look(request["resources"])
-        elif request["op"] == "apply":
-            if not apply(request["changes"]):
-                return
-        elif request["op"] in STREAMS:
-            stream(request["op"], request["words"])
-        elif request["op"] in TAKES:
-            receive(request["op"], request["words"], coming)
-        else:
-            call(request["op"], request["words"])
-    except run.Refused as e:
-        say({"t": "failed", "kind": "", "key": "", **e.words()})
-        return
-    say({"t": "end"})
+        request = run.parsed(stdin.read(max(0, int(stdin.readline(DIGITS)))))
+    except ValueError:
+        request = None
+    op = request.get("op") if isinstance(request, dict) else None
+    return request if isinstance(op, str) else {"op": ""}
+
+
+def answer(request, coming):
+    """Do what is asked for, and say how that ended, whatever comes of it."""
+    try:
+        if serve(request, coming):
+            say({"t": "end"})
+    except Exception as e:  # noqa: BLE001  # whatever it is, the operator is told, in one line that is whole
+        say({"t": "failed", "kind": "", "key": "", **run.words_of(e)})
+
+
+def serve(request, coming):
+    """Do what is asked for, and say whether that came to its end."""
+    op = request["op"]
+    if op == "look":
+        look(request["resources"])
+    elif op == "apply":
+        return apply(request["changes"])
+    elif op in STREAMS:
+        stream(op, request["words"])
+    elif op in TAKES:
+        receive(op, request["words"], coming)
+    elif op in CALLS:
+        call(op, request["words"])
+    else:
+        raise run.Refused(f"this agent knows nothing of {op}", kind="usage")
+    return True
 
 
 def look(resources):
@@ -193,7 +215,7 @@ def _look_module(name, asked):
         try:
             together = getattr(module, "look_" + kind + "s", None)
             seen = together(items) if together else [getattr(module, "look_" + kind)(k, a) for k, a in items]
-        except (run.Refused, OSError, ValueError) as e:
+        except Exception as e:  # noqa: BLE001  # told, like all that goes wrong
             say({"t": "failed", "kind": kind, "key": items[0][0], **run.words_of(e)})
             continue
         for (key, _), (state, detail) in zip(items, seen):
@@ -216,7 +238,7 @@ def apply(changes):
 
         try:
             told = make(key, change["seen"], change["want"], change["means"], tell)
-        except (run.Refused, OSError, ValueError) as e:
+        except Exception as e:  # noqa: BLE001  # told, like all that goes wrong
             say({"t": "failed", "kind": kind, "key": key, **run.words_of(e)})
             return False
         say({"t": "done", "kind": kind, "key": key, "told": told or {}})

@@ -5,17 +5,16 @@ So an operator who is killed at any moment leaves behind what is needed to resto
 
 from __future__ import annotations
 
-import json
 import os
 
-from airfleet.agent import files, inside, kept, run, units
+from airfleet.agent import inside, kept, paths, run, units
 
 PATH = "/var/lib/airfleet/maintenance.json"
-MODE, FOLDER_MODE = "0640", "0750"
 PROGRAM = "inside_maintenance"
 BESIDE = ("inside_postgres",)
 ASK_S = 120
 BEGUN = "begun"
+NEEDED = {"id", "phase", "mark", "dags"}
 
 
 def maintenance_look(words, tell):
@@ -97,7 +96,7 @@ def maintenance_forget(words, tell):
     path = _path(words)
     _there(path, words["id"])
     os.unlink(path)
-    folder = files.open_folder(os.path.dirname(path))
+    folder = paths.open_folder(os.path.dirname(path))
     try:
         os.fsync(folder)
     finally:
@@ -128,11 +127,14 @@ def _read(path):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    with os.fdopen(fd, encoding="utf-8") as f:
+    with os.fdopen(fd, encoding="utf-8", errors="replace") as f:
         try:
-            return json.load(f)
+            record = run.parsed(f.read())
         except ValueError as e:
             raise run.Refused(f"{path} is not a record of maintenance: {e}", remedy="look at what is in it") from e
+    if not isinstance(record, dict) or not NEEDED <= record.keys():
+        raise run.Refused(f"{path} is not a record of maintenance", remedy="look at what is in it")
+    return record
 
 
 def _ask(words, question, more, tell):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import shutil
 import signal
+import stat
 import time
 
-from airfleet.agent import files, run
+from airfleet.agent import files, paths, run
 
 MADE_FOR = "AIRFLEET_MAKES"
 STRAYS_S = 10
@@ -65,16 +65,43 @@ def remove(path, account):
     try:
         run.run(["rm", "-rf", "--", path], user=account)
     except run.Refused:
-        folder = files.open_folder(os.path.dirname(path))
+        folder, name = paths.open_folder(os.path.dirname(path)), os.path.basename(path)
         try:
-            shutil.rmtree(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
+            else:
+                os.unlink(name, dir_fd=folder)
         finally:
             os.close(folder)
 
 
 def take_back(path, account):
     """Give the whole tree to the account again: who works in it by sudo leaves files of root's."""
-    run.run(["chown", "-R", "--no-dereference", f"{account}:", path])
+    entry = run.account_of(account)
+    top = paths.open_folder(path)
+    try:
+        for name, info in [(".", os.fstat(top)), *paths.walk(path)]:
+            if info.st_uid != entry.pw_uid and not stat.S_ISLNK(info.st_mode):
+                _take(top, name, entry)
+    finally:
+        os.close(top)
+
+
+def _take(top, name, entry):
+    """Give one file or folder to an account; not one that has another name, which would be given away as well."""
+    folder = paths.folder_below(top, name)
+    try:
+        there = os.open(os.path.basename(name), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        info = os.fstat(there)
+        if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+            raise run.Refused(f"{name} is somebody else's and one of {info.st_nlink} names")
+        if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode):
+            os.chown(f"/proc/self/fd/{there}", entry.pw_uid, entry.pw_gid)
+    finally:
+        os.close(there)
 
 
 def rename(source, target, account):
@@ -88,21 +115,21 @@ def make_folder(path, account):
         run.run(["mkdir", "-p", "--", path], user=account)
 
 
-def write(path, text, account, mode="0644"):
+def write(path, text, account, mode=0o644):
     """Write a file of the account's, atomically, and with its mode before its content."""
-    group = grp.getgrgid(run.account_of(account).pw_gid).gr_name
-    want = {"owner": account, "group": group, "mode": mode}
-    files.make_file(path, files.look_file(path, {})[0], want, {"text": text}, None)
+    entry = run.account_of(account)
+    files.write(path, text, (entry.pw_uid, entry.pw_gid), mode)
 
 
-def read_mark(path):
-    """Return the words of a mark, or None where there is no readable one."""
+def read_mark(path, **kinds):
+    """Return the words of a mark, or None where there is no readable one, with words of these kinds."""
     try:
-        _, detail = files.look_file(path, {})
-        words = json.loads(detail.get("text") or "null")
-    except (OSError, ValueError, run.Refused):
+        words = json.loads(paths.read(path))
+    except (OSError, ValueError, RecursionError, run.Refused):
         return None  # not a mark of ours: what it would stand for is made anew
-    return words if isinstance(words, dict) else None
+    if not isinstance(words, dict) or not all(isinstance(words.get(name), kind) for name, kind in kinds.items()):
+        return None
+    return words
 
 
 def write_mark(path, words, account):

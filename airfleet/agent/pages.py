@@ -37,7 +37,7 @@ def log_servers(names, port):
         try:
             with socket.create_connection((name, port), timeout=PATIENCE_S):
                 found[name] = "ok"
-        except socket.gaierror:
+        except (socket.gaierror, ValueError):  # what can't be a name at all is a UnicodeError
             found[name] = "its name is unknown on this host"
         except ConnectionRefusedError:
             found[name] = f"nothing listens on port {port}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
 
-from airfleet.agent import kept
+from airfleet.agent import kept, paths
 
 OUTAGES = "/var/lib/airfleet/web-outages.json"
 KEPT = 10
@@ -17,8 +18,8 @@ def patience(words, tell):
     """Return {"workers": {unit: [line of airflow.cfg, …]}, "outages_s": [the latest that were measured here]}."""
     found = {}
     for path in sorted(glob.glob(LEFT)):
-        with open(path) as f:
-            found[os.path.basename(os.path.dirname(path))] = f.read().splitlines()
+        with contextlib.suppress(FileNotFoundError):  # it stopped meanwhile
+            found[os.path.basename(os.path.dirname(path))] = paths.read(path).splitlines()
     return {"workers": found, "outages_s": outages()}
 
 

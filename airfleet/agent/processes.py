@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 
-from airfleet.agent import run
+from airfleet.agent import paths, run
 
 CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?:/|$)")
@@ -108,9 +108,8 @@ def pidfiles(words):
     found = []
     for path in sorted(glob.glob(f"{glob.escape(words['home'])}/*.pid")):
         try:
-            with open(path) as f:
-                pid = int(f.read().strip() or 0)
-        except (OSError, ValueError):
+            pid = int(paths.read(path, limit=64).strip() or 0)
+        except (OSError, ValueError, paths.Odd):
             pid = 0
         found.append({"path": path, "pid": pid, "alive": bool(pid) and "airflow" in command_line(pid)})
     return found

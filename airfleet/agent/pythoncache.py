@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
 
-from airfleet.agent import owned, run
+from airfleet.agent import files, owned, run
 
 
 def name(folder, path, version, tag):
@@ -53,22 +54,16 @@ def unpack(cached, path, account, tell):
 def pack(cached, path, account, tell):
     """Keep the tree; a cache that cannot be written costs a word, not the build."""
     folder = os.path.dirname(cached)
-    temporary = f"{folder}/.{os.path.basename(cached)}.{os.getpid()}"
-    ids = run.account_of(account)
+    argv = ["tar", "-c", "-C", os.path.dirname(path), os.path.basename(path)]
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchown(fd, ids.pw_uid, ids.pw_gid)
-            argv = ["tar", "-cf", temporary, "-C", os.path.dirname(path), os.path.basename(path)]
-            run.run(argv, user=account)
-            os.fchown(fd, 0 if os.getuid() == 0 else os.getuid(), -1)
-            os.fchmod(fd, 0o644)
-            os.rename(temporary, cached)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        finally:
-            os.close(fd)
+        with files.replacing(cached, os.getuid(), os.getgid(), 0o644) as f:
+            child = run.started(argv, user=account, stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.DEVNULL)
+            try:
+                status = child.wait()
+            finally:
+                run.ended(child)
+            if status:
+                raise run.Refused(f"tar ended with {status}")
     except (OSError, run.Refused) as e:
         tell(f"the built Python is not kept in {folder}: {e}")

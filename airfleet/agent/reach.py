@@ -37,7 +37,7 @@ def attempt(address, port, timeout_s):
     try:
         with socket.create_connection((address, port), timeout=timeout_s):
             return "open"
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):
         return "unknown name"
     except ConnectionRefusedError:
         return "refused"

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 
-from airfleet.agent import code, files, owned
+from airfleet.agent import code, files, owned, paths
 from airfleet.agent.git import git
 
 MARKED = re.compile(r"\.([0-9a-f]{40}(?:[0-9a-f]{24})?)\.json")
@@ -61,14 +61,14 @@ def _releases(folder):
     found = []
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         marked = MARKED.fullmatch(name)
-        mark = marked and owned.read_mark(f"{folder}/{name}")
+        mark = marked and owned.read_mark(f"{folder}/{name}", subject=str, made_at=code.NUMBER)
         if mark and os.path.isdir(f"{folder}/{marked.group(1)}"):
             commit = marked.group(1)
             found.append(
                 {
                     "commit": commit,
-                    "subject": mark.get("subject", ""),
-                    "made_at": mark.get("made_at", 0),
+                    "subject": mark["subject"],
+                    "made_at": mark["made_at"],
                     "current": commit == now,
                 }
             )
@@ -80,8 +80,8 @@ def _started_with(pattern):
     found = set()
     for path in glob.glob(pattern):
         try:
-            with open(path) as f:
-                found.update(re.findall(r"^(?:releases/)?([0-9a-f]{40,64})  \S*/current$", f.read(), re.MULTILINE))
-        except OSError:
+            text = paths.read(path)
+        except (OSError, paths.Odd):
             continue  # it stopped meanwhile
+        found.update(re.findall(r"^(?:releases/)?([0-9a-f]{40,64})  \S*/current$", text, re.MULTILINE))
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
 
 TIMEOUT_S = 5
 LIMIT = 1024 * 1024
-KINDS = (b"", b"+", b"-", b":", b"$", b"*")  # how an answer begins
+KINDS = (b"+", b"-", b":", b"$", b"*")  # how an answer begins
+DIGITS = 10
 DEEPEST = 4  # lists in lists; what goes deeper is not Redis
 FINAL = ("password", "stranger", "nopassword", "permission")  # waiting changes nothing
 REFUSALS = (
@@ -35,7 +37,7 @@ class Wrong(Exception):
 
 
 class Redis:
-    """One connection."""
+    """One connection. Each answer must be there, to its end, within TIMEOUT_S and of at most LIMIT bytes."""
 
     def __init__(self, host, port):
         """Connect."""
@@ -43,11 +45,11 @@ class Redis:
             self._socket = socket.create_connection((host, port), timeout=TIMEOUT_S)
         except ConnectionRefusedError as e:
             raise Wrong("refused", "is not there: nothing listens") from e
-        except socket.gaierror as e:
+        except (socket.gaierror, ValueError) as e:  # a name that can't be one is a UnicodeError
             raise Wrong("name", "cannot be found: unknown host name") from e
         except OSError as e:
             raise Wrong("unreachable", f"cannot be reached: {e.strerror or e}") from e
-        self._buffer = b""
+        self._buffer, self._until, self._left = b"", 0.0, 0
 
     def __enter__(self):
         return self
@@ -74,7 +76,9 @@ class Redis:
         """Send a command and return its answer, or raise Wrong."""
         sent = [word.encode() for word in words]
         packed = b"*%d\r\n" % len(sent) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in sent)
+        self._until, self._left = time.monotonic() + TIMEOUT_S, LIMIT
         try:
+            self._socket.settimeout(TIMEOUT_S)
             self._socket.sendall(packed)
             return self._answer()
         except socket.timeout as e:
@@ -91,33 +95,48 @@ class Redis:
             return rest
         if kind == b"$":
             return None if rest == "-1" else self._bytes(_length(rest)).decode("utf-8", "replace")
-        if kind == b"*" and depth < DEEPEST:
+        if depth < DEEPEST:
             return None if rest == "-1" else [self._answer(depth + 1) for _ in range(_length(rest))]
         raise _stranger()
 
     def _line(self):
+        """Return the first line of an answer."""
+        if not self._buffer:
+            self._more()
         while b"\r\n" not in self._buffer:
-            if self._buffer[:1] not in KINDS or len(self._buffer) > LIMIT:
+            if self._buffer[:1] not in KINDS:
                 raise _stranger()
             self._more()
+        if self._buffer[:1] not in KINDS:
+            raise _stranger()
         line, self._buffer = self._buffer.split(b"\r\n", 1)
         return line
 
     def _bytes(self, length):
         while len(self._buffer) < length + 2:
             self._more()
-        text, self._buffer = self._buffer[:length], self._buffer[length + 2 :]
+        text, end, self._buffer = self._buffer[:length], self._buffer[length : length + 2], self._buffer[length + 2 :]
+        if end != b"\r\n":
+            raise _stranger()
         return text
 
     def _more(self):
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise socket.timeout
+        self._socket.settimeout(left_s)
         more = self._socket.recv(4096)
         if not more:
             raise Wrong("dropped", "closed the connection") if not self._buffer else _stranger()
+        self._left -= len(more)
+        if self._left < 0:
+            raise _stranger()
         self._buffer += more
 
 
 def _length(text):
-    if not text.isdigit() or int(text) > LIMIT:
+    digits = text.isascii() and text.isdigit() and len(text) < DIGITS
+    if not digits or int(text) > LIMIT:
         raise _stranger()
     return int(text)
 

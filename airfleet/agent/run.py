@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
 import pwd
 import signal
 import subprocess
 import threading
 import time
+import traceback
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL_LINES = 25
 TAIL_WIDTH = 500
+MOST = 64 * 1024 * 1024  # of what a program prints; whoever writes without an end does not fill our memory
+CHUNK = 1024 * 1024
+DIGITS = 18
+FRAMES = 4
 LAST_WORDS_S = 40
 LOST = 70
 _children = set()
@@ -34,14 +41,36 @@ class Refused(Exception):
 
 
 def words_of(error):
-    """Return the plain words of an answer for a refusal, or for an operating system error that nobody foresaw."""
+    """Return the plain words of an answer for a refusal, or for an error that nobody foresaw."""
     if isinstance(error, Refused):
         return error.words()
+    if not isinstance(error, (OSError, ValueError)):
+        frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+        return Refused(
+            f"airfleet did not foresee this: {type(error).__name__}: {error}",
+            kind="unforeseen",
+            remedy="report it, with these lines",
+            tail="\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames),
+        ).words()
     if isinstance(error, OSError) and error.errno == 28:
         return Refused(
             "no space left on the device: %s" % (error.filename or ""), remedy="make room on this host"
         ).words()
     return Refused(f"{type(error).__name__}: {error}").words()
+
+
+def parsed(text):
+    """Return what a text in JSON says that somebody else wrote; ValueError where it is none, or nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as e:
+        raise ValueError("nested too deep") from e
+
+
+def number(text):
+    """Return the number that digits are, 0 for anything else."""
+    fits = isinstance(text, str) and len(text) <= DIGITS and text.isascii() and text.isdigit()
+    return int(text) if fits else 0
 
 
 def environment(user, more=None):
@@ -74,9 +103,12 @@ def run(argv, *, user="root", env=None, stdin="", timeout_s=600, tell=None, ok=(
     timer.start()
     try:
         feed(child, stdin)
-        last = 0.0
-        for line in child.stdout:
+        last, length = 0.0, 0
+        for line in iter(functools.partial(child.stdout.readline, CHUNK), ""):
             out.append(line)
+            length += len(line)
+            if length > MOST:
+                raise Refused(f"{_spoken(argv)} printed more than {MOST} bytes and was ended")
             if tell and line.strip() and time.monotonic() - last > 0.2:
                 last = time.monotonic()
                 tell(line.rstrip()[:200])

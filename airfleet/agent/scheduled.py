@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from airfleet.agent import backup, backup_bucket, backup_folder, effective, kept, lock, run
+from airfleet.agent import backup, backup_bucket, backup_folder, effective, kept, lock, run, units
 
 LOCK_WAIT_S = 3600
 LOCK_POLL_S = 5
@@ -115,10 +115,8 @@ def look(words):
     asked = words.get("backup")
     if not asked:
         return None
-    argv = ["systemctl", "show", f"--property={PROPERTIES}", "--", asked["timer"], asked["service"]]
-    text = run.run(argv, env={"TZ": "UTC"}, errors=False)
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
-    timer, service = blocks[:2]
+    shown = units.show([asked["timer"], asked["service"]], PROPERTIES, {"TZ": "UTC"})
+    timer, service = shown[asked["timer"]], shown[asked["service"]]
     return {
         "timer": None if timer["LoadState"] == "not-found" else timer["ActiveState"],
         "service": service["ActiveState"],

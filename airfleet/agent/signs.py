@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from airfleet.agent import run, unitfacts
@@ -45,9 +44,8 @@ def _signs(now, since):
     pattern = "|".join(f"(?:{each})" for each in SIGNS.values())
     found = {}
     for entry in _entries(["--unit=airflow-*", f"--since={since}", f"--grep={pattern}", "--case-sensitive=true"]):
-        message = entry.get("MESSAGE")
-        text = message if isinstance(message, str) else ""
-        unit = entry.get("UNIT") or entry.get("_SYSTEMD_UNIT", "")
+        text = _text(entry.get("MESSAGE"))
+        unit = _text(entry.get("UNIT")) or _text(entry.get("_SYSTEMD_UNIT"))
         for sign, each in SIGNS.items():
             if re.search(each, text) and unit.startswith(OF_UNITS.get(sign, "")):
                 before = found.get(sign, {"count": 0})
@@ -55,7 +53,7 @@ def _signs(now, since):
                     "count": before["count"] + 1,
                     "last": text.strip()[:300],
                     "unit": unit,
-                    "ago_s": round(now - int(entry["__REALTIME_TIMESTAMP"]) / 1e6),
+                    "ago_s": round(now - run.number(_text(entry.get("__REALTIME_TIMESTAMP"))) / 1e6),
                 }
     return found
 
@@ -64,9 +62,15 @@ def _entries(more):
     argv = ["journalctl", "--output=json", "--no-pager", f"--lines={MOST}", *more]
     for line in run.run(argv, ok=(0, 1), errors=False, timeout_s=20).splitlines():
         try:
-            yield json.loads(line)
+            entry = run.parsed(line)
         except ValueError:
             continue  # a remark of journalctl's
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _text(value):
+    return value if isinstance(value, str) else ""
 
 
 def _last_words(words):

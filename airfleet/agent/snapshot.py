@@ -12,11 +12,13 @@ import os
 import stat
 
 from airfleet.agent import files, run
+from airfleet.agent import paths as walked
 
 PROPERTIES = "Id,LoadState,ActiveState,UnitFileState"
 UP = ("active", "activating", "reloading")
 RUN = "/run/"
 BACK_S = 60
+MOST = 16 * 1024 * 1024  # bytes of a file: what is kept to be put back is ours, and small
 DRAINED = "drained"  # the mark of a drain, as `units` has it, whose imports are not wanted here
 
 
@@ -28,7 +30,7 @@ def take(paths, units, places):
 def there(path):
     """Return a file with its content, owner and mode, or a link with its target; None where nothing is."""
     try:
-        folder = files.open_folder(os.path.dirname(path))
+        folder = walked.open_folder(os.path.dirname(path))
     except FileNotFoundError:
         return None
     name = os.path.basename(path)
@@ -37,16 +39,18 @@ def there(path):
         owner = {"uid": info.st_uid, "gid": info.st_gid}
         if stat.S_ISLNK(info.st_mode):
             return {"link": os.readlink(name, dir_fd=folder), **owner}
-        if not stat.S_ISREG(info.st_mode):
-            return {"other": "neither a file nor a link"}
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        fd = walked.open_file(path)
     except FileNotFoundError:
         return None
+    except walked.Odd as e:
+        return {"other": e.odd}
     finally:
         os.close(folder)
     with os.fdopen(fd, "rb") as f:
-        info = os.fstat(fd)
-        content = base64.b64encode(f.read()).decode()
+        info, content = os.fstat(fd), f.read(MOST + 1)
+    if len(content) > MOST:
+        return {"other": f"longer than {MOST} bytes"}
+    content = base64.b64encode(content).decode()
     return {"content": content, "uid": info.st_uid, "gid": info.st_gid, "mode": files.mode(info)}
 
 
@@ -57,35 +61,29 @@ def put_back(path, was):
         return False
     if "other" in (was or {}) or "other" in (now or {}):
         raise run.Refused(f"{path} is, or was, neither a file nor a link")
-    folder = files.open_folder(os.path.dirname(path))
+    folder = walked.open_folder(os.path.dirname(path))
     name = os.path.basename(path)
     try:
         if was is None:
             os.unlink(name, dir_fd=folder)
         else:
-            _replace(folder, name, was)
+            _replace(path, folder, name, was)
         os.fsync(folder)
     finally:
         os.close(folder)
     return True
 
 
-def _replace(folder, name, was):
+def _replace(path, folder, name, was):
+    if "link" not in was:
+        with files.replacing(path, was["uid"], was["gid"], int(was["mode"], 8)) as f:
+            f.write(base64.b64decode(was["content"]))
+        return
     temporary = f".{name}.airfleet-back"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=folder)  # of a try that was killed
-    if "link" in was:
-        os.symlink(was["link"], temporary, dir_fd=folder)
-        os.chown(temporary, was["uid"], was["gid"], dir_fd=folder, follow_symlinks=False)
-    else:
-        how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(temporary, how, 0o600, dir_fd=folder)
-        with os.fdopen(fd, "wb") as f:
-            os.fchown(fd, was["uid"], was["gid"])
-            os.fchmod(fd, int(was["mode"], 8))
-            f.write(base64.b64decode(was["content"]))
-            f.flush()
-            os.fsync(fd)
+    os.symlink(was["link"], temporary, dir_fd=folder)
+    os.chown(temporary, was["uid"], was["gid"], dir_fd=folder, follow_symlinks=False)
     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 

@@ -47,7 +47,8 @@ def _worst(answers):
     for name, answer in answers.items():
         if not answer["ok"]:
             return {**answer, "setting": name}
-    return {**answers.get("broker_url", {}), "setting": "broker_url"}
+    name = next(iter(sorted(answers)))  # the broker's, where there is one
+    return {**answers[name], "setting": name}
 
 
 def _ask_redis(url):
@@ -74,10 +75,10 @@ def _ask_redis(url):
 def _info(redis):
     found = {}
     for section in ("memory", "persistence", "server", "clients"):
-        for line in redis.ask("INFO", section).splitlines():
+        for line in str(redis.ask("INFO", section)).splitlines():
             name, sign, value = line.partition(":")
             if sign and name in SHOWN:
-                found[name] = int(value) if value.isdigit() else value
+                found[name] = int(value) if value == str(run.number(value)) else value
     return found
 
 

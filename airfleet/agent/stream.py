@@ -60,9 +60,10 @@ def _hand_on(takers):
             for pipe in [key.fileobj for key, _ in selector.select()]:
                 data = os.read(pipe.fileno(), CHUNK)
                 lines, line_break, rest[pipe] = (rest[pipe] + data).rpartition(b"\n")
+                if not data or len(rest[pipe]) > run.MOST:  # a line without an end is cut
+                    lines, line_break, rest[pipe] = lines + line_break + rest[pipe], b"", b""
                 if not data:
                     selector.unregister(pipe)
-                    lines, line_break, rest[pipe] = rest[pipe], b"", b""
                 if (lines or line_break) and takers[pipe](lines + line_break):
                     return False
     return True

@@ -9,7 +9,7 @@ from airfleet.agent import run
 
 def look_disk(path, ask):
     """Return whether the file system that holds this path, or its nearest parent, has the room that is wanted."""
-    there = path
+    there = os.path.join("/", path)
     while not os.path.exists(there):
         there = os.path.dirname(there)
     info = os.statvfs(there)

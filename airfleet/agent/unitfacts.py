@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from airfleet.agent import processes, run, units
@@ -12,21 +13,19 @@ PROPERTIES = (
     *("StateChangeTimestampMonotonic", "ActiveEnterTimestampMonotonic", "InactiveEnterTimestampMonotonic"),
     *("ControlGroup", "ExecMainStartTimestampMonotonic"),
 )
-ENDLESS = "infinity"
-SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
+# as systemd shows them: see systemd.time(7)
+SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
+SPAN = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(%s)" % "|".join(SPANS))
 
 
 def look(words):
     """Return {unit: {"active", "sub", "result", "enabled", "restarts", "since_s", "pid", "state", …}}."""
-    text = run.run(["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *words["units"]], errors=False)
-    blocks = [dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in text.split("\n\n") if b]
-    if len(blocks) != len(words["units"]):
-        raise run.Refused("systemd does not answer")
-    return dict(zip(words["units"], map(_unit, blocks)))
+    return {name: facts(shown) for name, shown in units.show(words["units"], ",".join(PROPERTIES)).items()}
 
 
-def _unit(shown):
-    pid = int(shown.get("MainPID") or 0)
+def facts(shown):
+    """Return what a unit's properties tell."""
+    pid = run.number(shown["MainPID"])
     return {
         "load": shown["LoadState"],
         "active": shown["ActiveState"],
@@ -34,8 +33,8 @@ def _unit(shown):
         "result": shown.get("Result"),
         "enabled": shown.get("UnitFileState") == "enabled",
         "reload": shown.get("NeedDaemonReload") == "yes",
-        "restarts": int(shown.get("NRestarts") or 0),
-        "status": int(shown.get("ExecMainStatus") or 0),
+        "restarts": run.number(shown["NRestarts"]),
+        "status": run.number(shown["ExecMainStatus"]),
         "since_s": _age(shown.get("StateChangeTimestampMonotonic")),
         "started_s": _age(shown.get("ExecMainStartTimestampMonotonic")),
         "ended_s": _age(shown.get("InactiveEnterTimestampMonotonic")),
@@ -53,17 +52,13 @@ def _unit(shown):
 
 
 def _age(monotonic_us):
-    if not monotonic_us or monotonic_us == "0":
-        return None
-    return round(time.monotonic() - int(monotonic_us) / 1e6, 1)
+    since = run.number(monotonic_us)
+    return round(time.monotonic() - since / 1e6, 1) if since else None
 
 
 def _seconds(span):
     """Return the seconds of a span as systemd writes it, such as `1h 5min`; None where it never ends."""
-    if not span or span == ENDLESS:
+    words = [SPAN.fullmatch(word) for word in span.split()]
+    if not words or not all(words):
         return None
-    total = 0.0
-    for word in span.split():
-        number = word.rstrip("abcdefghijklmnopqrstuvwxyz")
-        total += float(number) * SPANS.get(word[len(number) :], 0)
-    return round(total, 3)
+    return round(sum(float(word.group(1)) * SPANS[word.group(2)] for word in words), 3)

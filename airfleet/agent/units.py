@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from airfleet.agent import code, files, run
+from airfleet.agent import code, files, paths, run
 
 PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,NRestarts"
 SETTLE_S = 30
@@ -26,11 +26,16 @@ def look_units(items):
     return [_state(shown[name], ask) for name, ask in items]
 
 
-def show(names):
-    """Return {name: {property: value}} of the units, as systemd knows them."""
-    text = run.run(["systemctl", "show", "--property", PROPERTIES, "--", *names], errors=False)
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
-    blocks = [block for block in blocks if block]
+def show(names, properties=PROPERTIES, env=None):
+    """Return {name: {property: value}} of the units, as systemd knows them; "" for what it does not tell."""
+    text = run.run(["systemctl", "show", "--property", properties, "--", *names], errors=False, env=env)
+    return told(text, names, properties)
+
+
+def told(text, names, properties):
+    """Return the same from what `systemctl show` has printed: a paragraph for each unit."""
+    blocks = [dict(line.split("=", 1) for line in each.split("\n") if "=" in line) for each in text.split("\n\n")]
+    blocks = [{**dict.fromkeys(properties.split(","), ""), **block} for block in blocks if block]
     if len(blocks) != len(names):
         raise run.Refused(
             "systemd does not answer on this host", remedy="is it booted with systemd as its first process?"
@@ -85,8 +90,7 @@ def _as_good(state, release):
 def read_stamp(path):
     """Return `started with PATH`: the first 12 letters of what was read, for each line of a stamp."""
     try:
-        with open(path) as f:
-            lines = f.read().splitlines()
+        lines = paths.read(path).splitlines()
     except FileNotFoundError:
         return {}
     pairs = [line.split("  ", 1) for line in lines if "  " in line]

@@ -7,7 +7,7 @@ import json
 import os
 import re
 
-from airfleet.agent import owned, run
+from airfleet.agent import owned, paths, run
 
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PIP_CONFIGS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
@@ -149,9 +149,13 @@ class Uv:
 
     def _usable(self, cache):
         if not os.path.isdir(cache):
-            os.makedirs(cache, mode=0o755)
             account = run.account_of(self.account)
-            os.chown(cache, account.pw_uid, account.pw_gid)
+            os.makedirs(cache, mode=0o755)
+            folder = paths.open_folder(cache)  # what the account may have put there meanwhile is not given away
+            try:
+                os.fchown(folder, account.pw_uid, account.pw_gid)
+            finally:
+                os.close(folder)
         try:
             run.run(["test", "-w", cache], user=self.account)
         except run.Refused as e:
@@ -167,7 +171,7 @@ class Uv:
         text = from_pip(*PIP_CONFIGS)
         if not text:
             return None
-        owned.write(f"{self.work}/uv.toml", text, self.account, mode="0600")
+        owned.write(f"{self.work}/uv.toml", text, self.account, mode=0o600)
         return f"{self.work}/uv.toml"
 
 
@@ -245,6 +249,7 @@ def _without_login(text):
 
 
 def _nearest(path):
+    path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path

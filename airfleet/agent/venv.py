@@ -49,10 +49,10 @@ def make_uv(path, seen, want, means, tell):
 
 def look_venv(path, ask):
     """Return the digest that it was made from, and whether its packages are those that were installed then."""
-    mark = owned.read_mark(f"{path}/{MARK}")
+    mark = owned.read_mark(f"{path}/{MARK}", digest=str, packages=list)
     if not mark:
         return None, ({"why": "an earlier try did not end"} if os.path.lexists(path) else {})
-    state = {"digest": mark.get("digest", "unknown"), "packages": AS_INSTALLED}
+    state = {"digest": mark["digest"], "packages": AS_INSTALLED}
     if not inside.there(path):
         state["packages"] = "its Python is gone"
         return state, {}
@@ -61,7 +61,7 @@ def look_venv(path, ask):
     except (OSError, run.Refused):
         state["packages"] = "gone"
         return state, {}
-    installed = set(mark.get("packages", []))
+    installed = set(map(str, mark["packages"]))
     if now != installed:
         state["packages"] = "changed by hand: " + _difference(installed, now)
     return state, {"count": len(now)}
@@ -102,9 +102,9 @@ def _make(path, programs, want, means):
 
 def _put_back(path, programs, means, tell):
     """Bring the packages back to what the mark says, in place: services run from here. Return whether that was done."""
-    mark = owned.read_mark(f"{path}/{MARK}")
+    mark = owned.read_mark(f"{path}/{MARK}", packages=list) or {"packages": []}
     try:
-        now, installed = _packages(path), set(mark["packages"])
+        now, installed = _packages(path), set(map(str, mark["packages"]))
         owned.take_back(path, programs.account)
         constraints = means["constraints"] if means.get("digests") else None
         programs.put_back(sorted(now - installed), sorted(installed - now), constraints, inside.minor_of(path))

@@ -62,7 +62,7 @@ def vitals(words, tell):
 def _do(found, name, job, words):
     try:
         found[name] = job(words)
-    except (run.Refused, OSError, ValueError) as e:
+    except Exception as e:  # noqa: BLE001  # told, and the others go on
         found[name] = None
         found.setdefault("unknown", {})[name] = run.words_of(e)["error"]
 
@@ -107,10 +107,11 @@ def _disks(folders, *, deep):
 def _eaters(folder):
     """Return the largest folders below: [[MB, path], …]."""
     try:
-        text = run.run(["du", "-x", "-m", "--max-depth=2", folder], ok=(0, 1), timeout_s=20, errors=False)
+        argv = ["du", "-0", "-x", "-m", "--max-depth=2", folder]  # whatever a name has in it, no NUL
+        text = run.run(argv, ok=(0, 1), timeout_s=20, errors=False)
     except run.Refused:
         return []
-    pairs = [line.split("\t", 1) for line in text.splitlines() if "\t" in line]
+    pairs = [each.split("\t", 1) for each in text.split("\0") if "\t" in each]
     return sorted(([int(size), path] for size, path in pairs if path != folder), reverse=True)[:EATERS]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from git_repository import dags, release, repository, resolve  # noqa: F401  # fixtures of several tests
 
-from airfleet import bundle
+from airfleet import answers, bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,12 +38,12 @@ class Agent:
         child = self.start(op, **words)
         over = threading.Event()
         threading.Thread(target=_beat, args=(child, over), daemon=True).start()
-        answers = [json.loads(line) for line in child.stdout]
+        said = [answers.read(line, op, "the agent's own") for line in child.stdout]
         over.set()
         child.stdin.close()
         error = child.stderr.read().decode()
         assert (child.wait(), error) == (0, "")
-        return answers
+        return said
 
     def start(self, op: str, **words: object) -> subprocess.Popen:
         """Send a request and return the process; its stdin stays open, as the operator's connection would."""

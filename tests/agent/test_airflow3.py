@@ -99,7 +99,7 @@ def test_patience_is_what_each_worker_has_left(tmp_path, monkeypatch):
         "workers": {"airflow-worker@1": ["max_failed_heartbeats = 60"], "airflow-worker@2": []},
         "outages_s": [number + 0.5 for number in range(2, 12)],
     }
-    assert (tmp_path / "kept" / "outages.json").stat().st_mode & 0o777 == int(kept.MODE, 8)
+    assert (tmp_path / "kept" / "outages.json").stat().st_mode & 0o777 == kept.MODE
 
 
 def test_units_of_another_generation_are_stopped_and_taken_away(tmp_path, monkeypatch):

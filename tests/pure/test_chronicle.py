@@ -112,7 +112,7 @@ def test_colours_tell_hosts_apart_and_are_only_on_terminals():
 
 def test_nothing_in_a_message_steers_the_terminal():
     """Colours go, everything else is made visible; tabs and line breaks stay."""
-    assert printable("\x1b[31mred\x1b[0m\ta\r\nb\x1b]0;title\x07\x9b\x00") == "red\ta\nb\\x1b]0;title\\x07\\x9b\\x00"
+    assert printable("\x1b[31mred\x1b[0m\ta\r\nb\x1b]0;title\x07\x9b\x00") == "red\ta\nb\\x1b]0;title\\x07\\u009b\\x00"
 
 
 def test_json_keeps_the_message_whole_and_the_time_to_the_microsecond():

@@ -12,7 +12,7 @@ import pytest
 
 from tests.live.chaos import record, state, table
 from tests.live.chaos.cells import Operator
-from tests.live.chaos.faults import NAMES
+from tests.live.chaos.faults import EMPTY, FILL, HOME, NAMES, SSHD
 from tests.live.chaos.record import Cell
 from tests.live.chaos.steps import Reader, Step, cells_of, chosen, steps_of
 
@@ -189,6 +189,13 @@ def test_the_page_has_a_row_for_each_step_and_a_column_for_each_fault(monkeypatc
     assert table.on_page(text) == table.part(record.read(table.DATA))
     table.write()
     assert page.read_text() == text
+
+
+@pytest.mark.parametrize("script", [FILL, EMPTY, SSHD])
+def test_the_scripts_of_faults_are_shell(script):
+    """And what is filled has AIRFLOW_HOME's real path, as has what is looked at."""
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    assert HOME in state.LOOK
 
 
 def test_an_operator_stands_still_at_the_step_and_goes_on():

@@ -79,7 +79,7 @@ def dirty_bootstrap(ground):
     wished = PARALLELISM[next(ground.turn) % 2]
     ground.installation.edit(lambda value: value["airflow"].update(config={"core": {"parallelism": wished}}))
     on = ground.installation.on
-    on(ground.edge, "dpkg", "--remove", "--force-all", "xz-utils")
+    on(ground.core, "dpkg", "--remove", "--force-all", "xz-utils")
     on(ground.core, "sed", "-i", "s/RestartSec=5s/RestartSec=9s/", SCHEDULER)
     on(ground.edge, "sh", "-c", "echo '# by hand' >> /home/airflow/dags/current/dags/hello.py")
     on(ground.core, "sh", "-c", "echo '# by hand' >> /etc/redis/redis.conf")

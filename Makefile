@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos fuzz browser checkov lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos chaos-matrix fuzz browser checkov lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -57,6 +57,11 @@ drills: services
 
 chaos: services
 	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py tests/live/test_rotate.py
+
+# Every step of every change under every fault: days in all, hours a run; each run goes on with the cells that are left, and
+# takes what it saw into docs/reliability.md. AIRFLEET_CHAOS_CELLS=deploy,sshd,0:10 for some of them.
+chaos-matrix: services
+	AIRFLEET_CHAOS=matrix $(PY) -m pytest tests/live/test_chaos.py; status=$$?; $(PY) -m tests.live.chaos.table; exit $$status
 
 checkov: setup
 	AIRFLEET_CHECKOV=1 $(PY) -m pytest tests/terraform

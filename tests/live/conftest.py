@@ -36,6 +36,7 @@ RUN_ON = {
     "test_backup": (TWO,),
     "test_bucket": (THREE,),
     "test_bootstrap": (TWO,),
+    "test_chaos": (THREE,),
     "test_cloud_sql": (THREE,),
     "test_cloudbuild": (THREE,),
     "test_deploy": (TWO,),

@@ -1,0 +1,1 @@
+"""The matrix: at every step of every change, everything that can go wrong beside it, on booted machines."""

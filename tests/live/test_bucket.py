@@ -1,6 +1,7 @@
 """Task logs in Cloud Storage, by the emulator on svc: they land there and are read back; what goes wrong is named.
 
-AIRFLEET_GOOGLE=all (`make google`) waits longer, for scheduled backups into the bucket by a real timer. Afterwards the installation is put back: its logs stay on the hosts, as the others expect.
+AIRFLEET_GOOGLE=all (`make google`) waits longer, for scheduled backups into the bucket by a real timer.
+Afterwards the installation is put back: its logs stay on the hosts, as the others expect.
 """
 
 from __future__ import annotations

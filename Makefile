@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 PY := .venv/bin/python
 FAB := .venv/bin/fab
 
-.PHONY: setup packages services demo test test-quick ledger fleets upgrades google drills chaos chaos-matrix fuzz browser checkov lint bench docs sbom \
+.PHONY: setup packages services demo test test-quick ledger soak fleets upgrades google drills chaos chaos-matrix fuzz browser checkov lint bench docs sbom \
   release audit hooks secrets baseline clean
 setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
@@ -41,6 +41,11 @@ test-quick: setup
 
 ledger: services
 	AIRFLEET_LEDGER=full $(PY) -m pytest tests/live/test_ledger.py tests/live/test_api_server.py
+
+# Hours of the ledger's load with commands of chance; writes its part of docs/reliability.md. SECONDS=600 is the short form.
+SECONDS := 7200
+soak: services
+	AIRFLEET_SOAK=$(SECONDS) $(PY) -m pytest -s tests/live/test_soak.py
 
 fleets: services
 	AIRFLEET_FLEETS=all $(PY) -m pytest tests/live/test_fleet.py

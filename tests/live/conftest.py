@@ -49,6 +49,7 @@ RUN_ON = {
     "test_refusals": (TWO,),
     "test_releases": (TWO,),
     "test_rotate": (THREE,),
+    "test_soak": (THREE,),
     "test_system_python": (THREE,),
     "test_tls": (THREE,),
     "test_upgrade": (THREE,),

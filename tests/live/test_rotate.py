@@ -9,14 +9,13 @@ import os
 import re
 import signal
 import subprocess
-from urllib.error import HTTPError
 
 import pytest
 
 from airfleet.rotations import ROTATIONS
 from tests.live.conftest import wait_for
-from tests.live.ledger.book import Book
-from tests.live.ledger.load import DAG, TASKS, Load
+from tests.live.ledger.load import TASKS, Load
+from tests.live.ledger.own_role import opened
 from tests.live.web import Api
 
 LONG = os.environ.get("AIRFLEET_LEDGER") == "full" or os.environ.get("AIRFLEET_CHAOS") == "all"
@@ -28,36 +27,12 @@ pytestmark = [
 
 SLOTS = 16
 PHASE = re.compile(r"phase (\d+) of \d+")
-# The tasks book with a role of their own: Airflow's has another password in the middle of it.
-ROLE = """\
-do $$ begin if not exists (select from pg_roles where rolname = 'ledger') then
-  create role ledger login password 'of-the-ledger' in role airflow; end if; end $$;
-"""
-RULE = "host all ledger samenet scram-sha-256"
-LET_IN = f'cd /etc/postgresql/*/main && {{ grep -q " ledger " pg_hba.conf || echo "{RULE}" >> pg_hba.conf; }}'
 
 
 @pytest.fixture(scope="module")
 def book(first, team):
     """The installation with the ledger's DAG on it."""
-    installation = first.installation
-    made = Book(installation)
-    psql = ["runuser", "-u", "postgres", "--", "psql", "-qX", "-v", "ON_ERROR_STOP=1", "airflow"]
-    installation.on("svc", "sh", "-c", LET_IN)
-    installation.on("svc", *psql, stdin=ROLE + "select pg_reload_conf();\n")
-    api = first.api
-    words = {"connection_id": "ledger", "conn_type": "postgres", "host": installation.machines["svc"].address}
-    words |= {"schema": "airflow", "login": "ledger", "port": 5432, "password": "of-the-ledger"}
-    try:
-        api.ask("/connections", words)
-    except HTTPError as e:
-        if e.code != 409:
-            raise
-        api.ask("/connections/ledger", words, method="PATCH")
-    team.push("the ledger", ledger=DAG)
-    installation.fab("deploy", "--restart", "changed")
-    wait_for(lambda: '"ledger"' in str(api.ask("/dags")).replace("'", '"'), "the ledger's DAG", 120)
-    return made
+    return opened(first, team)
 
 
 def killed_in(installation, name, number):

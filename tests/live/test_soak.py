@@ -1,0 +1,84 @@
+"""Hours under the ledger's load, with a command of chance every minute: nothing is lost, and no part's memory grows.
+
+Only with AIRFLEET_SOAK=SECONDS: `make soak` (two hours), `make soak SECONDS=600`. AIRFLEET_SOAK_SEED repeats a run's
+commands.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from tests.live.conftest import wait_for
+from tests.live.ledger.load import TASKS, Load
+from tests.live.ledger.own_role import opened
+from tests.live.soak import memory, page
+from tests.live.soak.commands import HOSTS, Commands
+from tests.live.web import Api
+
+SECONDS = int(os.environ.get("AIRFLEET_SOAK") or 0)
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(SECONDS + 7200),
+    pytest.mark.skipif(not SECONDS, reason="hours: AIRFLEET_SOAK=SECONDS (make soak)"),
+]
+
+SLOTS = 16
+MINUTE_S = 60
+LONG_S = 3600
+WARM_S = 300 if SECONDS >= LONG_S else 60
+LONGEST_S = 60 if SECONDS >= LONG_S else 20
+MOST_MIB_H = 32
+
+
+@pytest.fixture(scope="module")
+def book(first, team):
+    """The installation with the ledger's DAG on it."""
+    return opened(first, team)
+
+
+def test_nothing_is_lost_and_no_part_grows(first, team, book):
+    """0 lost, 0 twice, 0 failed, `unacked` empty; every command ends well; no part grows by more than is said."""
+    installation = first.installation
+    seed = int(os.environ.get("AIRFLEET_SOAK_SEED") or time.time())
+    print(f"seed {seed}", flush=True)
+    api = Api(installation.web, "admin", first.password, installation.airflow)
+    commands = Commands(first, team, api, random.Random(seed))
+    figures = {"seconds": SECONDS, "seed": seed, "cores": os.cpu_count(), "most_mib_h": MOST_MIB_H}
+    load = Load(api, book, longest_s=LONGEST_S, backlog=2 * SLOTS)
+    seen = memory.Memory(installation, HOSTS)
+    try:
+        with seen, load:
+            wait_for(lambda: book.begun() >= SLOTS, "a task in every slot", 180)
+            _work(commands, time.monotonic() + SECONDS)
+        wait_for(lambda: not book.open_states(load.runs), "the end of all tasks", 900)
+        wait_for(lambda: _unacked(installation) == 0, "an answer for every message", 60)
+    finally:
+        found = memory.trends(seen.samples, WARM_S)
+        figures |= {"commands": commands.done, "memory": found, "refused": load.refused}
+        figures |= {"verdict": book.verdict(load.runs, TASKS, SLOTS), "unacked": _unacked(installation)}
+        print(f"figures: {page.keep(figures, installation.airflow)}", flush=True)
+    print(*page.body(figures), sep="\n")
+    assert figures["verdict"].clean, figures["verdict"]
+    assert {"scheduler", "triggerer", "worker@1", "redis-server", "ssh"} <= {each.part.split()[1] for each in found}
+    assert memory.growing(found, MOST_MIB_H) == []
+    page.write(page.title(installation.airflow, SECONDS), page.body(figures))
+
+
+def _work(commands, until):
+    """Type a command, and the next a minute after it was begun, or when it has ended if that took longer."""
+    pause = threading.Event()
+    while (began := time.monotonic()) < until:
+        commands.one()
+        pause.wait(max(0.0, min(began + MINUTE_S, until) - time.monotonic()))
+
+
+def _unacked(installation):
+    """Return how many messages Redis waits for an answer to."""
+    password = installation.secret_values()["redis_password"]
+    said = installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
+    return int(said.split()[-1])

@@ -5,8 +5,8 @@ And of some of them the text of a program that is installed: what a host does by
 
 from __future__ import annotations
 
-import ast
 import json
+import re
 import shlex
 import zlib
 from functools import cache
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 AGENT = Path(__file__).parent / "agent"
+# By words: some Pythons can't parse in two threads at once (python/cpython#106905).
+IMPORT = re.compile(r"^[ \t]*from airfleet\.agent(?:\.(\w+))? import (\([^)]*\)|[^#\n]+)", re.MULTILINE)
 
 # The alarm ends an agent whose request never comes; once there is one, `main` watches over its operator itself.
 LOADER = """\
@@ -101,11 +103,8 @@ def launcher(module: str) -> str:
 
 def _imported(text: str) -> Iterator[str]:
     """Yield the modules of the agent that a module imports."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == "airfleet.agent":
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airfleet.agent."):
-            yield str(node.module).rpartition(".")[2]
+    for module, names in IMPORT.findall(text):
+        yield from [module] if module else (name.split()[0] for name in names.strip("()").split(",") if name.strip())
 
 
 def command(user: str, sudo_password: str | None) -> tuple[str, bytes]:

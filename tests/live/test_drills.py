@@ -17,8 +17,7 @@ VERSIONS = (TWO, THREE)
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
 QUICK = (
-    *("redis-refuses-writes", "redis-down", "service-stopped", "unit-drift", "worker-drained"),
-    *("port-or-pidfile", "logs-not-writable", "db-lock", "dag-checkout-drift", "disk-full"),
+    *("redis-refuses-writes", "redis-down", "unit-drift", "worker-drained", "port-or-pidfile", "dag-checkout-drift"),
 )
 ALL = os.environ.get("AIRFLEET_DRILLS") == "all"
 BOOKS = [book for book in runbooks.all_of() if any(book in drill.drillable(each) for each in VERSIONS)]

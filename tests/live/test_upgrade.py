@@ -1,7 +1,7 @@
 """From Airflow 2.11.2 to 3.3.2 and back, on a host of its own, with users, connections, variables and finished runs.
 
 What goes wrong on the way leaves the old Airflow running, or a state from which one command leads back. The order of
-the tests is the story; AIRFLEET_UPGRADES=all (`make upgrades`) has some more of it.
+the tests is the story; AIRFLEET_UPGRADES=all (`make upgrades`) has all of it, an ordinary run the way there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.live.conftest import THREE, TWO
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
 
 ALL = os.environ.get("AIRFLEET_UPGRADES") == "all"
+long = pytest.mark.skipif(not ALL, reason="only `make upgrades` takes the time")
 # What Airflow 3 does not have any more.
 OLD = "from airflow.operators.python_operator import PythonOperator  # airflow dag\n"
 IN_THE_WAY = "set role airflow;\ncreate table dag_bundle (name text);\n"
@@ -33,6 +34,7 @@ def pid(alone):
     return alone.installation.on(HOST, "systemctl", "show", "--value", "-p", "MainPID", "airflow-scheduler")
 
 
+@long
 def test_a_dag_that_the_new_airflow_can_not_read_is_no_go(alone):
     """Exit 8 names file and line; the scheduler was not touched, no copy of the database is left, all is in order."""
     alone.push("old", old=OLD)
@@ -49,6 +51,7 @@ def test_a_dag_that_the_new_airflow_can_not_read_is_no_go(alone):
     alone.well(TWO)
 
 
+@long
 def test_a_setting_that_the_new_airflow_has_elsewhere_is_no_go(alone):
     """Exit 8, which no `--accept` lifts: the new Airflow would not do what it says."""
     alone.installation.edit(lambda value: value["airflow"].update(config={"webserver": {"navbar_color": "#fff"}}))
@@ -61,7 +64,7 @@ def test_a_setting_that_the_new_airflow_has_elsewhere_is_no_go(alone):
     alone.fab("bootstrap")
 
 
-@pytest.mark.skipif(not ALL, reason="only `make upgrades` takes the time")
+@long
 def test_a_backup_that_can_not_be_made_puts_everything_back(alone):
     """Before the migration: the old Airflow is started again, DAGs are unpaused."""
     folder = "/var/backups/airfleet"
@@ -74,6 +77,7 @@ def test_a_backup_that_can_not_be_made_puts_everything_back(alone):
     alone.well(TWO)
 
 
+@long
 def test_a_migration_that_fails_is_restored_on_wish(alone):
     """In the middle of it, where nothing goes back by itself: the backup and the old Airflow are put back at once."""
     said = alone.upgrade("--restore-on-failure", at="stop", do=lambda: alone.sql(IN_THE_WAY), rc=7)
@@ -88,7 +92,7 @@ def test_an_upgrade_keeps_all_and_an_undo_leads_back(alone):
     assert f"done: every host runs Airflow {THREE}, and every service is well" in said
     api = alone.well(THREE)
     runs = api.ask("/dags/hello/dagRuns?limit=100")["dag_runs"]
-    assert len(runs) >= 3
+    assert len(runs) >= 2  # one of before
     assert {each["state"] for each in runs} == {"success"}
     for unit in ("airflow-webserver.service", "airflow-api-server.service"):
         there = alone.installation.on(HOST, "ls", "/etc/systemd/system").split()

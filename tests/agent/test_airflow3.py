@@ -128,7 +128,8 @@ def test_messages_that_nobody_will_understand_are_deleted(tmp_path):
                 client.ask("SELECT", database)
                 client.ask("LPUSH", "default", "a", "b")
                 client.ask("HSET", "unacked", "x", "y")
-            words = {"host": "127.0.0.1", "port": port, "password": "pw", "db": 3, "queues": ["default", "gpu"]}
+            words = {"host": "127.0.0.1", "port": port, "user": "airflow", "password": "pw", "db": 3}
+            words["queues"] = ["default", "gpu"]
             assert broker.forget_messages(words, None) == {"default": 2, "gpu": 0}
             assert [client.ask("EXISTS", key) for key in ("default", "unacked")] == ["0", "0"]
             client.ask("SELECT", "0")

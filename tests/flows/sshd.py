@@ -52,7 +52,7 @@ class Sshd:
         transport = paramiko.Transport(connection)
         transport.add_server_key(self.own)
         login = _Login(self)
-        with contextlib.suppress(paramiko.SSHException, EOFError):
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=login)
             while (channel := transport.accept(60)) is not None:
                 self._open.append(channel)  # paramiko itself has a weak reference alone, and one that is lost is closed

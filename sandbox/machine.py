@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from sandbox.computer import check_computer
 from sandbox.image import ENVIRONMENT, bare_image
 from sandbox.personal import make_binds, make_disk, mount_options, personalise, write_known_hosts
 from sandbox.site import Machine, Site, check_release, choose_address
+from sandbox.trees import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -237,7 +237,7 @@ def _remove(site: Site, name: str) -> None:
     _cut_off(site, name)
     cgroup.remove(site.cgroup(name))
     if site.folder(name).is_dir():
-        shutil.rmtree(site.folder(name))
+        remove_tree(site.folder(name))
 
 
 def _cut_off(site: Site, name: str) -> None:

@@ -11,7 +11,7 @@ from paramiko.ssh_exception import NoValidConnectionsError
 
 from airfleet.errors import HostKeyRefused, HostUnreachable
 from airfleet.openssh import proxy_words
-from airfleet.proxy import ProxyFailed
+from airfleet.proxy_command import ProxyFailed
 from airfleet.transport import VerifiedConnection, make_config
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from airfleet import authority, patterns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airfleet.inventory import Inventory
     from airfleet.places import Document
 
@@ -25,6 +27,16 @@ def with_paths(inventory: Inventory, folder: Path, document: Document) -> Invent
             document.complain(place, f"'{path}': there is no such home folder")
             return path
 
+    def content(path: Path, read: Callable[[Path], str], *place: str) -> tuple[Path, str] | None:
+        """Return the absolute path and what is in the file; None, and a complaint, where that can not be had."""
+        readable = re.fullmatch(patterns.LINE, str(path))
+        whole = absolute(path, *place)
+        try:
+            return (whole, read(whole)) if readable else None
+        except authority.BadAuthority as e:
+            document.complain(place, str(e))
+            return None
+
     ssh, airflow = inventory.ssh, inventory.airflow
     found = {
         "config": absolute(ssh.config, "ssh", "config"),
@@ -34,21 +46,10 @@ def with_paths(inventory: Inventory, folder: Path, document: Document) -> Invent
     if not airflow.constraints_are_remote:
         file = absolute(Path(airflow.constraints), "airflow", "constraints")
         airflow = airflow.model_copy(update={"constraints": str(file)})
-    database = inventory.database
-    if database.ca:
-        readable = re.fullmatch(patterns.LINE, str(database.ca))
-        ca = absolute(database.ca, "database", "ca")
-        try:
-            database = database.trusting(ca, authority.read(ca)) if readable else database
-        except authority.BadAuthority as e:
-            document.complain(("database", "ca"), str(e))
-    tls = inventory.tls
-    if tls.certificate:
-        readable = re.fullmatch(patterns.LINE, str(tls.certificate))
-        chain = absolute(tls.certificate, "tls", "certificate")
-        try:
-            tls = tls.showing(chain, authority.read_chain(chain)) if readable else tls
-        except authority.BadAuthority as e:
-            document.complain(("tls", "certificate"), str(e))
-    inventory = inventory.model_copy(update={"tls": tls})
-    return inventory.model_copy(update={"ssh": ssh.model_copy(update=found), "airflow": airflow, "database": database})
+    database, tls = inventory.database, inventory.tls
+    if database.ca and (found_ca := content(database.ca, authority.read, "database", "ca")):
+        database = database.trusting(*found_ca)
+    if tls.certificate and (chain := content(tls.certificate, authority.read_chain, "tls", "certificate")):
+        tls = tls.showing(*chain)
+    ssh = ssh.model_copy(update=found)
+    return inventory.model_copy(update={"ssh": ssh, "airflow": airflow, "database": database, "tls": tls})

@@ -11,7 +11,7 @@ import paramiko
 from fabric import Config, Connection
 
 from airfleet.openssh import proxy_words
-from airfleet.proxy import ProxyFailed, ProxySocket
+from airfleet.proxy_command import ProxyFailed, ProxySocket
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,33 +5,18 @@ The credentials are the host's own (application default). No object is ever writ
 
 from __future__ import annotations
 
-import site
 from concurrent.futures import ThreadPoolExecutor
 
-from airfleet.agent.inside_storage import Bad, Bucket, refused, told
+from airfleet.agent.inside_storage import Bad, answered
 
 READERS = 8
 KIND = "application/jsonl"
-LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
 SETTING = "logging.bucket (or backup.place)"
 
 
 def inside(words, tell):
     """Return what is asked for; `words` are those of airfleet.agent.audit, or {"refused": …}."""
-    site.main()  # as when Airflow starts: Google's packages share a folder that some hook into by a *.pth
-    try:
-        from google.cloud import storage
-    except ImportError as e:
-        return refused(f"{words['python']} has no google-cloud-storage ({e})", LIBRARY, "missing")
-    try:
-        return DOES[words["do"]](Bucket(storage, words), words)
-    except Bad as e:
-        return refused(*e.args)
-    except Exception as e:
-        answer = told(e, words["place"], SETTING, "fab history --verify")
-        if not answer:
-            raise
-        return answer
+    return answered(DOES, words, SETTING, "fab history --verify")
 
 
 def write(bucket, words):

@@ -12,36 +12,21 @@ import contextlib
 import hashlib
 import json
 import signal
-import site
 import struct
 
-from airfleet.agent.inside_storage import Bad, Bucket, refused, told
+from airfleet.agent.inside_storage import Bad, answered
 
 CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB: the service takes no other parts
 PIECE = 256 * 1024
 DUMP, MANIFEST = ".dump", ".json"
 KIND = "application/octet-stream"
 HEAD = struct.Struct(">I")
-LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
 
 
 def inside(words, tell):
     """Return what is asked for; `words` are those of airfleet.agent.backup_bucket, or {"refused": …}."""
-    site.main()  # as when Airflow starts: Google's packages share a folder that some hook into by a *.pth
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        from google.cloud import storage
-    except ImportError as e:
-        return refused(f"{words['python']} has no google-cloud-storage ({e})", LIBRARY, "missing")
-    try:
-        return DOES[words["do"]](Bucket(storage, words), words)
-    except Bad as e:
-        return refused(*e.args)
-    except Exception as e:
-        answer = told(e, words["place"], "backup.place (--place)", "fab backup.list")
-        if not answer:
-            raise
-        return answer
+    return answered(DOES, words, "backup.place (--place)", "fab backup.list")
 
 
 def look(bucket, words):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import site
 
 SAID = 300  # letters
 TIMEOUT_S = (10, 60)  # to connect, and between two signs of life
 ROLE = "roles/storage.objectUser"
+LIBRARY = "airflow.extras in the inventory needs `google`; then: fab bootstrap"
 
 
 def status(error):
@@ -93,3 +95,21 @@ def told(error, place, setting, look_again):
         look = "look whether this host reaches storage.googleapis.com:443 (fab firewall --probe), then run it again"
         return refused(f"{place}: Cloud Storage can't be reached from this host", look, "away", tail)
     return None
+
+
+def answered(does, words, setting, again):
+    """Return what one of `does` answers, or {"refused": …}; `setting` names the bucket, `again` is what to try then."""
+    site.main()  # as when Airflow starts: Google's packages share a folder that some hook into by a *.pth
+    try:
+        from google.cloud import storage
+    except ImportError as e:
+        return refused(f"{words['python']} has no google-cloud-storage ({e})", LIBRARY, "missing")
+    try:
+        return does[words["do"]](Bucket(storage, words), words)
+    except Bad as e:
+        return refused(*e.args)
+    except Exception as e:
+        answer = told(e, words["place"], setting, again)
+        if not answer:
+            raise
+        return answer

@@ -15,7 +15,7 @@ import pytest
 
 from airfleet.address import Address, connect
 from airfleet.errors import HostKeyRefused, HostUnreachable
-from airfleet.proxy import ProxySocket
+from airfleet.proxy_command import ProxySocket
 from airfleet.remote import SshHost
 from tests.flows.ways import ends, output_of
 
@@ -82,7 +82,7 @@ def test_a_command_that_says_nothing_is_given_up_in_time(box, address, tmp_path)
 def test_a_command_does_not_outlive_a_run_that_nobody_waits_for(tmp_path):
     """Connections are begun in the background: what ends meanwhile takes its proxy commands with it."""
     words = [sys.executable, "-S", RELAY, tmp_path / "pids", "h", "1", "silent"]
-    program = "import pathlib, sys, time\nfrom airfleet.proxy import ProxySocket\nProxySocket(sys.argv[1:])\n"
+    program = "import pathlib, sys, time\nfrom airfleet.proxy_command import ProxySocket\nProxySocket(sys.argv[1:])\n"
     program += "while not pathlib.Path(sys.argv[4]).exists():\n    time.sleep(0.01)\n"
     subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, cwd=ROOT, timeout=60)
     assert [ends(pid) for pid in pids(tmp_path)] == [True, True]

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.nested import paths_of, replaced
+
 FULL = os.environ.get("AIRFLEET_FUZZ") == "full"
 # By a thread, which ends all: what is held once is held again where the smallest example is searched for.
 HELD = pytest.mark.timeout(7200 if FULL else 300, method="thread")
@@ -66,24 +68,9 @@ VALUES = st.recursive(
 )
 
 
-def places(value, path=()):
-    """Return the path of each value in nested dicts and lists."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(each for key, below in inner for each in places(below, (*path, key)))]
-
-
-def replaced(value, path, new):
-    """Return a copy of nested dicts and lists with another value at the path."""
-    if not path:
-        return new
-    copy = value.copy()
-    copy[path[0]] = replaced(value[path[0]], path[1:], new)
-    return copy
-
-
 def spoiled(value):
     """Return a strategy for this value with anything at one to three places of it."""
-    return st.lists(st.tuples(st.sampled_from(places(value)), VALUES), min_size=1, max_size=3).map(
+    return st.lists(st.tuples(st.sampled_from(paths_of(value)), VALUES), min_size=1, max_size=3).map(
         lambda changes: _spoil(value, changes)
     )
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airfleet import inventory as inventories
 from airfleet import places
 from airfleet.errors import UsageError
+from tests.nested import paths_of, replaced
 
 FILE = Path("/ops/inventory.yaml")
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "inventory.yaml").read_text())
@@ -23,21 +24,6 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 SAFE = re.compile(r"[^\x00-\x1f\x7f]*")
-
-
-def keys_of(value, path=()):
-    """Return the path of each value in nested dicts and lists."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(each for key, below in inner for each in keys_of(below, (*path, key)))]
-
-
-def replaced(value, path, new):
-    """Return a copy of nested dicts and lists with another value at the path."""
-    if not path:
-        return new
-    copy = value.copy()
-    copy[path[0]] = replaced(value[path[0]], path[1:], new)
-    return copy
 
 
 def dumped(value):
@@ -70,7 +56,7 @@ def test_any_punctuation(text):
 
 
 @settings(deadline=None)  # the machine may be busy
-@given(st.sampled_from(keys_of(SHIPPED)), VALUES)
+@given(st.sampled_from(paths_of(SHIPPED)), VALUES)
 def test_any_value_anywhere(path, value):
     """The shipped inventory with any one value replaced by anything is read or refused in words."""
     read(dumped(replaced(SHIPPED, path, value)))
@@ -91,7 +77,7 @@ def test_any_keys_anywhere(added):
 
 
 @settings(deadline=None)  # the machine may be busy
-@given(st.sampled_from([path for path in keys_of(SHIPPED) if path and path[0] != "hosts"]), HARD | st.text())
+@given(st.sampled_from([path for path in paths_of(SHIPPED) if path and path[0] != "hosts"]), HARD | st.text())
 def test_no_line_breaks_through(path, text):
     """No value that is read can break a line of a file or a command that it is written into."""
     inventory = read(dumped(replaced(SHIPPED, path, text)))

@@ -35,7 +35,7 @@ def with_values(text: str, values: Mapping[str, str], gone: Collection[str] = ()
     wanted = {name: value for name, value in {**before, **changed}.items() if name not in lost}
     if places.read(new, "").value == wanted:
         return new
-    return _HEADER + "".join(_entry(name, str(value)) for name, value in wanted.items())
+    return _HEADER + yaml.safe_dump(wanted, width=2**31, sort_keys=False)
 
 
 def write_privately(path: Path, text: str) -> None:
@@ -82,4 +82,4 @@ def _without(text: str, document: places.Document, names: Collection[str]) -> st
 def _entry(name: str, value: str) -> str:
     # A block that ends with an empty line would end the document, too.
     style = "|" if "\n" in value and not f"\n{value}".endswith("\n\n") else '"'
-    return f"{name}: " + yaml.dump(value, default_style=style, width=2**31, allow_unicode=True, Dumper=yaml.SafeDumper)
+    return f"{name}: " + yaml.dump(value, default_style=style, width=2**31, Dumper=yaml.SafeDumper)

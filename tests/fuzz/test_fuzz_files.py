@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fuzzing import HELD, TEXT, VALUES, spoiled, tried
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airfleet import inventory, secrets, secrets_file
@@ -62,6 +62,7 @@ def test_any_secrets_file(tmp_path, text):
 
 
 @tried()
+@example({"redis_password": ""}, "{! }")
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30), max_size=3), YAML_LIKE)
 def test_any_secrets_are_written_so_that_they_are_read(values, text):
     """Whatever was in the file, it has these values then."""

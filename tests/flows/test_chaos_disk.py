@@ -1,4 +1,4 @@
-"""The full disk of the matrix of chaos, in a mount namespace of its own: it is full, and goes with all that was written."""
+"""The full disk of the matrix of chaos, in a mount namespace of its own: full, and gone with all that was written."""
 
 from __future__ import annotations
 

@@ -32,5 +32,5 @@ def test_a_page_is_waited_for_while_it_can_not_be_asked():
 def test_what_does_not_come_is_named_with_what_is_there(monkeypatch):
     """After the patience has ended."""
     monkeypatch.setattr(chromium, "PATIENCE_S", 0)
-    with pytest.raises(AssertionError, match="in vain: away from /login(.|\n)*/login/"):
+    with pytest.raises(AssertionError, match=r"in vain: away from /login(.|\n)*/login/"):
         Told("https://af1/auth/login/").leave("/login")

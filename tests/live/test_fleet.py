@@ -278,7 +278,7 @@ def test_a_host_that_is_cut_off_during_a_deploy_is_left_out_and_healed(fleet, pe
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert cut.wait(300), "".join(lines)
+        assert cut.wait(600), "".join(lines)
         with fleet.cut_off("af4"):
             rc = deploy.wait(timeout=600)
             reader.join()
@@ -297,7 +297,7 @@ def test_a_host_that_is_cut_off_during_a_deploy_is_left_out_and_healed(fleet, pe
         if deploy.poll() is None:
             deploy.kill()
             deploy.wait()
-    wait_for(lambda: fleet.fab("deploy", rc=None).returncode == 0, "the deploy that heals it", 300)
+    wait_for(lambda: fleet.fab("deploy", rc=None).returncode == 0, "the deploy that heals it", 900)
     assert set(fleet.commits().values()) == {commit}
     assert fleet.worker_pid("af4") != before
     assert fleet.fab("plan").stdout.startswith("in order")

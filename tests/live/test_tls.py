@@ -22,7 +22,7 @@ from tests.live.conftest import wait_for
 PICTURES = REPOSITORY / ".sandbox" / "pictures"
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(os.environ.get("AIRFLEET_BROWSER") != "1", reason="only `make browser` installs a browser"),
 ]
 TASK = "hello_1"

@@ -64,9 +64,11 @@ chaos: services
 	AIRFLEET_CHAOS=all $(PY) -m pytest tests/live/test_way_back.py tests/live/test_rotate.py
 
 # Every step of every change under every fault: days in all, hours a run; each run goes on with the cells that are left, and
-# takes what it saw into docs/reliability.md. AIRFLEET_CHAOS_CELLS=deploy,sshd,0:10 for some of them.
+# takes what it saw into docs/reliability.md. AIRFLEET_CHAOS_CELLS=deploy,sshd,0:10 for some of them; FLEETS=2 for two
+# installations at the same time, each with commands of its own.
+FLEETS := 0
 chaos-matrix: services
-	AIRFLEET_CHAOS=matrix $(PY) -m pytest tests/live/test_chaos.py; status=$$?; $(PY) -m tests.live.chaos.table; exit $$status
+	AIRFLEET_CHAOS=matrix $(PY) -m pytest -s --numprocesses=$(FLEETS) --dist=load tests/live/test_chaos.py; status=$$?; $(PY) -m tests.live.chaos.table; exit $$status
 
 checkov: setup
 	AIRFLEET_CHECKOV=1 $(PY) -m pytest tests/terraform

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DRIVER = "/usr/bin/chromedriver"
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names an element
+TEXT = "return document.body ? document.body.innerText : ''"
 PATIENCE_S = 90
 
 
@@ -28,6 +29,7 @@ class Page:
         """Open it, whoever has signed the certificate of what it will show."""
         self._base = base
         arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,1000"]
+        arguments += ["--no-proxy-server", "--disable-gpu"]
         wanted = {"acceptInsecureCerts": True, "goog:chromeOptions": {"args": arguments}}
         self._session = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
 
@@ -52,7 +54,7 @@ class Page:
     @property
     def text(self) -> str:
         """What a reader sees."""
-        return str(self._in("POST", "/execute/sync", {"script": "return document.body.innerText", "args": []}))
+        return str(self._in("POST", "/execute/sync", {"script": TEXT, "args": []}))
 
     def type(self, selector: str, text: str) -> None:
         """Type into what this CSS selector finds."""
@@ -66,6 +68,10 @@ class Page:
         """Wait until a reader sees these words."""
         self._until(lambda: words in self.text, f"{words!r} on {self.address}")
 
+    def leave(self, words: str) -> None:
+        """Wait until it is no longer at an address that has these words in it."""
+        self._until(lambda: words not in self.address, f"away from {words}")
+
     def picture(self, path: Path) -> None:
         """Keep what it looks like."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,11 +82,15 @@ class Page:
         return str(self._until(lambda: self._in("POST", "/elements", words), selector)[0][ELEMENT])
 
     def _until(self, condition: Any, what: str) -> Any:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}\n{self.text[:2000]}"
+        deadline, said = time.monotonic() + PATIENCE_S, ""
+        while True:
+            try:
+                if found := condition():
+                    return found
+            except AssertionError as e:
+                said = str(e)  # a page that is just being left can't be asked
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}\n{said}\n{self.text[:2000]}"
             time.sleep(0.2)
-        return found
 
     def _in(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._ask(method, f"/session/{self._session}{path}", body)

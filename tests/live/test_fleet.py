@@ -20,7 +20,7 @@ import yaml
 from sandbox.fleet import down, up
 from sandbox.machine import leader
 from sandbox.site import REPOSITORY, Site
-from tests.live.conftest import SITE_TAG, Installation, one_at_a_time, wait_for
+from tests.live.conftest import SITE_TAG, TWO, Installation, one_at_a_time, wait_for
 from tests.live.ledger.book import Book
 from tests.live.ledger.load import DAG, TASKS, Load
 from tests.live.team import CURRENT, Team
@@ -28,7 +28,7 @@ from tests.live.web import Api
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(os.environ.get("AIRFLEET_FLEETS") != "all", reason="only `make fleets` boots four hosts more"),
 ]
 
@@ -146,7 +146,7 @@ def machines():
         down(site=site, say=lambda _: None)
         (root / "secrets.fleet.yaml").unlink(missing_ok=True)
     with one_at_a_time():
-        made = Fleet(site, dict(up(workers=3, site=site, say=lambda _: None)), env="fleet")
+        made = Fleet(site, dict(up(workers=3, airflow=TWO, site=site, say=lambda _: None)), env="fleet")
     value = yaml.safe_load(site.inventory.read_text())
     value["environment"] = "fleet"
     value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
@@ -165,7 +165,7 @@ def machines():
 def fleet(machines):
     """The installation after its first bootstrap."""
     began = time.monotonic()
-    said = machines.fab("bootstrap").stdout
+    said = machines.fab("bootstrap", timeout_s=3000).stdout
     print(f"bootstrap of four hosts: {time.monotonic() - began:.0f} s")
     if said.startswith("in order"):
         said = machines.fab("users.reset-password", "admin").stdout
@@ -278,7 +278,7 @@ def test_a_host_that_is_cut_off_during_a_deploy_is_left_out_and_healed(fleet, pe
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert cut.wait(300), "".join(lines)
+        assert cut.wait(600), "".join(lines)
         with fleet.cut_off("af4"):
             rc = deploy.wait(timeout=600)
             reader.join()
@@ -296,7 +296,8 @@ def test_a_host_that_is_cut_off_during_a_deploy_is_left_out_and_healed(fleet, pe
     finally:
         if deploy.poll() is None:
             deploy.kill()
-    wait_for(lambda: fleet.fab("deploy", rc=None).returncode == 0, "the deploy that heals it", 300)
+            deploy.wait()
+    wait_for(lambda: fleet.fab("deploy", rc=None).returncode == 0, "the deploy that heals it", 900)
     assert set(fleet.commits().values()) == {commit}
     assert fleet.worker_pid("af4") != before
     assert fleet.fab("plan").stdout.startswith("in order")

@@ -32,7 +32,7 @@ MINUTE_S = 60
 LONG_S = 3600
 WARM_S = 300 if SECONDS >= LONG_S else 60
 LONGEST_S = 60 if SECONDS >= LONG_S else 20
-MOST_MIB_H = 32
+MOST_MIB_H = 32 if SECONDS >= LONG_S else None  # in minutes nothing is learnt of it
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def book(first, team):
 
 
 def test_nothing_is_lost_and_no_part_grows(first, team, book):
-    """0 lost, 0 twice, 0 failed, `unacked` empty; every command ends well; no part grows by more than is said."""
+    """0 lost, 0 twice, 0 failed, `unacked` empty; every command ends well; no part grows, where that can be told."""
     installation = first.installation
     seed = int(os.environ.get("AIRFLEET_SOAK_SEED") or time.time())
     print(f"seed {seed}", flush=True)
@@ -65,7 +65,8 @@ def test_nothing_is_lost_and_no_part_grows(first, team, book):
     print(*page.body(figures), sep="\n")
     assert figures["verdict"].clean, figures["verdict"]
     assert {"scheduler", "triggerer", "worker@1", "redis-server", "ssh"} <= {each.part.split()[1] for each in found}
-    assert memory.growing(found, MOST_MIB_H) == []
+    assert commands.wrong == []
+    assert MOST_MIB_H is None or memory.growing(found, MOST_MIB_H) == []
     page.write(page.title(installation.airflow, SECONDS), page.body(figures))
 
 

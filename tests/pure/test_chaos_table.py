@@ -141,6 +141,7 @@ def test_half_written_is_a_beginning_of_what_was_or_will_be():
     now = dict(zip(before, map(file, ["one two", "three four", "", "three f", "one four"]), strict=True))
     assert state.half_written(now, before, after) == ["af1 empty", "af1 cut"]
     assert state.differing(now, before) == ["af1 between", "af1 cut", "af1 empty", "af1 new"]
+    assert state.differing({("af1", "/var/lib/airfleet/web-outages.json"): file("")}, {}) == []
 
 
 def test_a_look_leaves_out_secrets_and_what_differs_from_run_to_run():

@@ -7,11 +7,12 @@ import random
 import subprocess
 import sys
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
 from tests.live.ledger.book import Verdict
-from tests.live.soak import memory, page
+from tests.live.soak import commands, memory, page
 from tests.live.soak.commands import KINDS, Commands, Done, dealt
 from tests.live.soak.memory import Sample, Trend, growing, trends
 
@@ -48,6 +49,14 @@ def test_what_grows_is_named_and_what_only_varies_is_not():
     assert [each.part for each in growing(found, 32)] == ["af1 leaks"]
 
 
+def test_tasks_that_last_for_some_samples_are_no_sure_growth():
+    """What is high stays so for half a minute: samples that are not independent make nothing surer."""
+    chance = random.Random(2)
+    levels = [chance.choice((0, 200)) for _ in range(60)]
+    found = [Sample(at, "af1 worker@1", 0, 300 + levels[at // 30]) for at in range(0, 1800, 5)]
+    assert growing(trends(found, 60), 32) == []
+
+
 def test_of_a_life_that_was_too_short_nothing_is_said():
     """It ended while it warmed up."""
     (trend,) = trends(life(0, 300, 1000, seconds=200), 300)
@@ -80,6 +89,22 @@ def test_each_kind_comes_once_before_any_comes_twice():
     assert all(hasattr(Commands, "_" + kind.replace("-", "_")) for kind in KINDS)
 
 
+def test_a_look_that_names_a_cause_is_kept_and_the_soak_goes_on(monkeypatch):
+    """The doctor's exit code is no end of hours of work; what it said is there at their end."""
+    monkeypatch.setattr(commands, "currents", lambda _: {"af1": "c"})
+    answers = {"status": (0, "well"), "doctor": (9, "redis-down")}
+
+    def fab(word, **_):
+        return SimpleNamespace(returncode=answers[word][0], stdout=answers[word][1])
+
+    made = Commands(SimpleNamespace(installation=SimpleNamespace(fab=fab)), None, None, random.Random(1))
+    made._kinds = iter(("status", "doctor"))
+    made.one()
+    made.one()
+    assert [each.typed for each in made.done] == ["fab status", "fab doctor"]
+    assert made.wrong == ["fab doctor, as command 2: exit 9\nredis-down"]
+
+
 @pytest.fixture
 def figures():
     """What a run has seen."""
@@ -110,6 +135,8 @@ def test_the_page_has_the_run_and_what_others_have_written(figures):
     assert "| af1 logs | 1 | 90 MiB | 91 MiB | too short a life |" in once
     assert "900 tasks asked for, 0 lost, 0 run twice" in once
     assert "### Airflow 3.3.2, 120 minutes" in once
+    assert "no part may grow by more than 32." in once
+    assert "so short a run is not judged by it." in "\n".join(page.body(figures | {"most_mib_h": None}))
 
 
 def test_a_page_without_the_part_gets_it_at_its_end(figures):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from tests.live.conftest import THREE, TWO
+from tests.live.conftest import THREE, TWO, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PARALLELISM = (31, 33)  # beside Airflow's own 32
 SCHEDULER = "/etc/systemd/system/airflow-scheduler.service"
 COUNT = count(1)
+WELL_S = 300
 
 
 @dataclass
@@ -40,12 +41,16 @@ class Ground:
     def in_order(self):
         return self.fab("plan").returncode == 0
 
+    def well(self):
+        """Wait until every service is well again: what is begun now meets nothing of the fault of before."""
+        wait_for(lambda: self.fab("status").returncode == 0, "a status without a cause", WELL_S)
+
 
 @dataclass(frozen=True)
 class Command:
     """One command: `dirty` makes something for it to do, `ways` are what an operator types after it has failed.
 
-    Each way is tried until everything is in order. `reset` leads back to where the next cell begins.
+    Each way is tried until everything is in order. `reset` leads back to where the next cell begins, from wherever.
     """
 
     words: tuple[str, ...]

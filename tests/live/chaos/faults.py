@@ -16,10 +16,11 @@ CUT_S = 60  # how long a link is down
 LONG_S = 240  # how long a store is away, at most: until the command has ended
 SSHD = "systemctl reset-failed ssh.service; systemctl start ssh.service"
 # AIRFLOW_HOME as it is, on a small file system that has no room left, in one moment; task logs stay where they are.
+# (Private: what is mounted over AIRFLOW_HOME would else lie over the other way to its disk as well.)
 FILL = f"""
 old=/run/chaos-old new=/run/chaos-new
 mkdir -p $old $new
-mount --bind {HOME} $old
+mount --bind --make-private {HOME} $old
 kb=$(( $(du -sk --exclude=logs {HOME} | cut -f1) + 1024 ))
 mount -t tmpfs -o size=${{kb}}k airfleet-chaos $new
 tar -C $old --exclude=./logs -cpf - . | tar -C $new -xpf -
@@ -39,7 +40,7 @@ tar -C $new --exclude=./logs --exclude=./.ballast -cpf - . | tar -C $old -xpf -
 umount -l {HOME}
 umount -l $new
 umount -l $old
-umount -l /tmp
+grep -q '^airfleet-chaos /tmp ' /proc/mounts && umount -l /tmp
 rmdir $old $new
 timeout 100 systemctl try-restart 'airflow-*' || true
 """

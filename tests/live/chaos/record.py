@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -96,6 +97,7 @@ def keep(cell, path=None):
     path = path or KEPT
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two processes may do so at once
         file.write(json.dumps(asdict(cell), ensure_ascii=False) + "\n")
 
 

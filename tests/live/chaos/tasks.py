@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import time
 
 TASKS = 4
 SLEEP_S = 30
 BEGIN_S, END_S = 60, 300
 POLL_S = 0.5
+AWAY = (OSError, http.client.HTTPException)  # the web pages are away for a moment
 PATH = "/dags/sleeper/dagRuns/{}/taskInstances/sleep"
 
 
@@ -31,7 +33,7 @@ class Tasks:
         deadline, found = time.monotonic() + timeout_s, {}
         while True:
             for run in self._runs:
-                with contextlib.suppress(OSError):  # the web pages are away for a moment
+                with contextlib.suppress(*AWAY):
                     task = self._api.ask(PATH.format(run))
                     if condition(task):
                         found[run] = task

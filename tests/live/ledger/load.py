@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import re
 import threading
@@ -73,7 +74,7 @@ class Load:
             if e.code != 409:  # it came through though the answer did not
                 self.refused += 1
                 return
-        except OSError:
+        except (OSError, http.client.HTTPException):
             self.refused += 1  # the web pages are being restarted: the tasks that wait go on
             return
         self.runs.append(run)

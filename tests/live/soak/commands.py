@@ -34,10 +34,11 @@ def dealt(random, kinds=KINDS):
 
 
 class Commands:
-    """Types them; each must end as it does where nothing else goes on."""
+    """Types them; each must end as it does where nothing else goes on. `wrong` has those that only look and did not."""
 
     def __init__(self, first, team, api, random):
         self.done: list[Done] = []
+        self.wrong: list[str] = []
         self._installation = first.installation
         self._team = team
         self._api = api
@@ -94,10 +95,18 @@ class Commands:
         return typed
 
     def _status(self):
-        return self._type("status")
+        return self._look("status")
 
     def _doctor(self):
-        return self._type("doctor")
+        return self._look("doctor")
+
+    def _look(self, word):
+        """Ask how all is; a cause that is named is kept, and the rest of the soak goes on."""
+        done = self._fab(word, rc=None)
+        if done.returncode:
+            self.wrong.append(f"fab {word}, as command {len(self.done) + 1}: exit {done.returncode}\n{done.stdout}")
+            print(self.wrong[-1], flush=True)
+        return f"fab {word}"
 
     def _fault(self):
         """Let something go wrong at a step of a deploy, and go on as an operator does, until it is there."""

@@ -11,7 +11,8 @@ from statistics import fmean
 
 EVERY_S = 5
 MIB, HOUR_S = 1024, 3600
-FEWEST = 12  # samples that make a slope
+FEWEST = 6  # minutes that make a slope
+MINUTE_S = 60
 SURE = 2  # standard errors
 # The share of each process in what it shares with others (PSS) counts once, however many processes a service has.
 SAMPLER = """\
@@ -94,8 +95,16 @@ def growing(found, most):
 def _trend(part, lives, warm_s):
     every = [each.mib for life in lives for each in life]
     warm = [[each for each in life if each.at - life[0].at >= warm_s] for life in lives]
-    slope, error = _slope([[(each.at, each.mib) for each in life] for life in warm if len(life) > 1])
+    slope, error = _slope([_minutes(life) for life in warm if life])
     return Trend(part, len(lives), fmean(every), max(every), slope, error)
+
+
+def _minutes(life):
+    """Return the means of each minute: samples that follow each other closely tell the same once, not often."""
+    found = defaultdict(list)
+    for each in life:
+        found[(each.at - life[0].at) // MINUTE_S].append(each)
+    return [(fmean(each.at for each in minute), fmean(each.mib for each in minute)) for minute in found.values()]
 
 
 def _slope(lives):

@@ -69,7 +69,7 @@ def body(figures):
         "|---|---:|---:|---:|",
         *_commands(figures["commands"]),
         "",
-        f"MiB an hour with its standard error: less twice that, no part may grow by more than {most}.",
+        _judged(most),
         "",
         "| part | lives | mean | highest | MiB an hour |",
         "|---|---:|---:|---:|---:|",
@@ -85,6 +85,12 @@ def _commands(done):
     for kind in kinds:
         took = [each.seconds for each in done if each.kind == kind]
         yield f"| {kind} | {len(took)} | {median(took):.0f} s | {max(took):.0f} s |"
+
+
+def _judged(most):
+    if most is None:
+        return "MiB an hour with its standard error: so short a run is not judged by it."
+    return f"MiB an hour with its standard error: less twice that, no part may grow by more than {most}."
 
 
 def _growth(trend):

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from airfleet import firewall, inventory, log_servers, units
+from airfleet.cautions import cautions
 from airfleet.checkup import Checkup
 from airfleet.doctor.logs import unreachable
 from airfleet.generations import generation_of
@@ -82,7 +83,7 @@ def test_a_name_of_a_host_with_web_pages_leaves_the_filter_out_and_is_told():
     """A filter takes numbers alone; one that forgot a host would hide logs. The names of others do no harm."""
     whole = fleet(page="page.internal")
     assert filters(whole, "work", "logs") == []
-    assert log_servers.warning(whole) == OPEN
+    assert cautions(whole) == [OPEN]
     beyond = firewall.beyond_need(whole, "head", [["*", 8794], ["*", 8793], ["10.0.0.1", 6379]])
     assert [str(each) for each in beyond] == ["head: a log server listens on *:8794"]
     harmless = fleet(work="work.internal")

@@ -8,7 +8,7 @@ from configparser import ConfigParser, Error
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airfleet import tls_proxy
+from airfleet import log_servers, tls_proxy
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
@@ -56,6 +56,7 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
         "fernet_key": _literal(secrets.fernet_key.reveal(), "fernet_key"),
         "database_url": database_url(inventory, secrets),
         "database_url_async": _database_url_async(inventory, secrets),
+        "hostname_callable": "airfleet_host.address",
         "base_log_folder": layout.logs,
         "remote_logging": bool(inventory.logging.bucket),
         "log_filename_template": inventory.logging.filename_template,
@@ -98,8 +99,6 @@ def _meant(inventory: Inventory, host: Host, secrets: Secrets) -> dict[str, obje
         meant |= {"proxy_fix": True, "cookie_secure": True}
     if inventory.with_role("proxy") and "webserver" in host.roles:
         meant["web_host"] = tls_proxy.web_host(inventory, host)
-    if needs_host_module(inventory):
-        meant["hostname_callable"] = "airfleet_host.address"
     return meant
 
 
@@ -150,18 +149,14 @@ def _check_readable(text: str, settings: Settings) -> None:
                 )
 
 
-def needs_host_module(inventory: Inventory) -> bool:
-    """Return whether hosts fetch logs from each other; a single one finds itself by its own name."""
-    return len(inventory.hosts) > 1
-
-
-def render_host_module(host: Host) -> str:
-    """Return the module that tells Airflow under which name the log server of this host is reached.
+def render_host_module(inventory: Inventory, host: Host) -> str:
+    """Return the module that tells Airflow under which address the log servers of this host are reached.
 
     Without DNS, neither of Airflow's own ways works between hosts: a bare host name does not resolve elsewhere, and
     `get_host_ip_address` finds 127.0.1.1 in Debian's /etc/hosts. The inventory's address is what all others use.
     """
-    address = f"[{host.address}]" if ":" in host.address else host.address
+    address = log_servers.address(inventory, host)
+    address = f"[{address}]" if ":" in address else address
     return fill("airfleet_host.py.j2", address=repr(address))
 
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from airfleet import bootstrap_guards, connections, gates, members, probes, records, rollout, session, way_back_files
+from airfleet import bootstrap_guards, gates, members, probes, records, rollout, session, way_back_files
 from airfleet.batches import ONE, Batch, checked_failures
+from airfleet.cautions import cautions
 from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.errors import ChangesPending
 from airfleet.layout import layout_of, venv_target
@@ -69,8 +70,8 @@ def bring_up(env: str, wish: Wish, screen: Screen) -> None:
             screen.say(f"the rotation of {name} is half done: fab secrets.rotate {name} goes on with it", "yellow")
         run = _Run(fleet, screen, wish)
         plans = run.look()
-        if few := connections.warning(fleet.inventory):
-            screen.say(few, "yellow")
+        for caution in cautions(fleet.inventory):
+            screen.say(caution, "yellow")
         changes = sum(len(plan.changes) for plan in plans)
         if not changes:
             if names := ", ".join(fleet.hosts):

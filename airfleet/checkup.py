@@ -104,7 +104,8 @@ def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now
     layout = layout_of(inventory)
     generation = generation_of(inventory.airflow.version)
     whole = database_host(inventory)
-    ports = [str(inventory.airflow.web_port), str(generation.health.log_port), str(inventory.redis.port)]
+    health = generation.health
+    ports = (inventory.airflow.web_port, health.log_port, health.trigger_log_port, inventory.redis.port)
     return {
         "units": units_of(inventory, host),
         "folders": _folders(inventory, host),
@@ -117,9 +118,9 @@ def vitals_words(inventory: Inventory, host: Host, *, deep: bool, salt: str, now
         "account": inventory.airflow.account,
         "settings": {name: list(generation.places[name]) for name in SETTINGS if name in generation.places},
         "packages": list(PACKAGES),
-        "ports": ports,
+        "ports": [str(port) for port in ports],
         "page": _page(inventory, host),
-        "log_port": generation.health.log_port if "webserver" in host.roles else 0,
+        "log_port": health.log_port if "webserver" in host.roles else 0,
         "certificate": inventory.airflow.base_url if "webserver" in host.roles else "",
         "database": "whole" if host.name == whole else ("login" if deep else ""),
         "tables": {name: getattr(generation.tables, name) for name in ("active_dag", "silent", "silent_join")},

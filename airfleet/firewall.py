@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airfleet import tls_proxy
+from airfleet import log_servers, tls_proxy
 from airfleet.airflow_cfg import execution_api_url
 from airfleet.auth_proxy import API, INSTANCE_PORT, runs_on
 from airfleet.generations import generation_of
@@ -18,7 +18,7 @@ from airfleet.redis_conf import ANY, LOOPBACK, redis_address
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from airfleet.inventory import Inventory
+    from airfleet.inventory import Inventory, Role
 
 OPEN, REFUSED, SILENT, UNKNOWN, UNASKED = "open", "refused", "no answer", "unknown name", "not asked"
 OPERATOR, USERS = "operator", "users"
@@ -108,7 +108,8 @@ def as_json(found: Sequence[Way], seen: Mapping[Way, str], beyond: Sequence[List
 def beyond_need(inventory: Inventory, host: str, listening: Iterable[Sequence[object]]) -> list[Listening]:
     """Return what listens on a host where it need not: Redis or Flower on more addresses than the inventory says.
 
-    `listening` is (address, port) of each socket there.
+    A log server listens on all of them, and is named where no filter keeps strangers from it. `listening` is (address,
+    port) of each socket there.
     """
     roles = inventory.hosts[host].roles
     ours = []
@@ -116,6 +117,9 @@ def beyond_need(inventory: Inventory, host: str, listening: Iterable[Sequence[ob
         ours.append((inventory.redis.port, inventory.redis.bind, "Redis"))
     if "flower" in roles:
         ours.append((inventory.flower.port, inventory.flower.bind, "Flower"))
+    if log_servers.are_open(inventory):
+        own = inventory.hosts[host].address
+        ours += [(port, own, "a log server") for role, port, _ in _logs(inventory) if role in roles]
     found = []
     for port, bind, what in ours:
         for address, at in listening:
@@ -179,13 +183,18 @@ def _services(inventory: Inventory) -> Iterator[Way]:
 
 def _to_logs(inventory: Inventory, name: str) -> Iterator[Way]:
     """Yield the ways of the web pages to the logs that are not in the bucket yet."""
+    for role, port, why in _logs(inventory):
+        for other in inventory.with_role(role):
+            yield Way(name, other, inventory.hosts[other].address, port, why)
+
+
+def _logs(inventory: Inventory) -> tuple[tuple[Role, int, str], ...]:
+    """Return the role, the port and the use of each kind of log server."""
     health = generation_of(inventory.airflow.version).health
-    for role, port, why in (
+    return (
         ("worker", health.log_port, "logs of running tasks"),
         ("triggerer", health.trigger_log_port, "logs of the triggerer"),
-    ):
-        for other in inventory.with_role(role):  # type: ignore[arg-type]
-            yield Way(name, other, inventory.hosts[other].address, port, why)
+    )
 
 
 def _to_api(inventory: Inventory, name: str) -> Iterator[Way]:

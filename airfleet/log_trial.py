@@ -13,7 +13,7 @@ from airfleet.gates import try_bucket
 from airfleet.layout import layout_of
 from airfleet.metadata import database_host
 from airfleet.rollout import on_each
-from airfleet.task_log import Wish, log_words
+from airfleet.task_log import Wish, log_words, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,10 +73,10 @@ def _run_and_wait(fleet: Fleet, dag: str, task: str, max_wait_s: int, say: Say) 
         )
     say(f"{dag}: run {run} is asked for")
     place = f"gs://{fleet.inventory.logging.bucket}/"
-    deadline = time.monotonic() + max_wait_s
+    deadline, page = time.monotonic() + max_wait_s, reader(fleet)
     state, log, why = "", "", ""
     while time.monotonic() < deadline:
-        state, log, why = _log(fleet, host, Wish(dag, task, run))
+        state, log, why = _log(fleet, page, Wish(dag, task, run))
         if state in ENDED and place in log:
             source = next(word for word in log.split() if place in word)
             where = source[source.index(place) :].strip('",')

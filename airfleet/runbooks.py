@@ -143,7 +143,7 @@ def hosts_of(inventory: Inventory, fence: Fence, host: str) -> list[str]:
 def words_of(inventory: Inventory, fence: Fence, host: str) -> Words:
     """Return a fence in the agent's words; on a host without web pages their port is that of the log server."""
     layout, generation = layout_of(inventory), generation_of(inventory.airflow.version)
-    places_of, log_port = generation.places, generation.health.log_port
+    places_of, health = generation.places, generation.health
     has_web = generation.web.role in inventory.hosts[host].roles
     return {
         "language": fence.language,
@@ -155,7 +155,11 @@ def words_of(inventory: Inventory, fence: Fence, host: str) -> Words:
         "dags": layout.dags,
         "account": inventory.airflow.account,
         "web": generation.web.unit_file,
-        "ports": {"LOG_PORT": log_port, "WEB_PORT": inventory.airflow.web_port if has_web else log_port},
+        "ports": {
+            "LOG_PORT": health.log_port,
+            "TRIGGER_LOG_PORT": health.trigger_log_port,
+            "WEB_PORT": inventory.airflow.web_port if has_web else health.log_port,
+        },
         "config": layout.config,
         "settings": {name: list(places_of[name]) for name in SETTINGS if name in places_of},
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airfleet.workers import Screen
 
 POLL_S = 1
-SCHEDULES = "scheduler"  # the stage of the scheduler, the triggerer and the DAG processor
+SCHEDULES = "scheduler"  # the stage of the scheduler, the triggerer and the DAG processor: all that has a job there
 
 
 class Standstill:
@@ -70,7 +70,7 @@ class Standstill:
         steering = Steering(self.fleet, self.screen, Wish(allow_gap=True), verb)
         for service in generation_of(inventory.airflow.version).services:
             for name, host in inventory.hosts.items():
-                if service.stage == SCHEDULES and service.role in host.roles:
+                if service.stage == SCHEDULES and service.job and service.role in host.roles:
                     steering.steer(Step(service, name))
 
     def _wait_until_empty(self) -> None:

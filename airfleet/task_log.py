@@ -1,4 +1,4 @@
-"""The flow of `fab task-log`: the log of one try, asked of Airflow itself where the scheduler runs."""
+"""The flow of `fab task-log`: the log of one try, asked of Airflow itself where the web pages are."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from airfleet import session
 from airfleet.errors import UsageError
 from airfleet.generations import generation_of
 from airfleet.layout import layout_of
-from airfleet.metadata import database_host, dsn
+from airfleet.metadata import dsn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airfleet.model import Words
+    from airfleet.remote import Host
     from airfleet.session import Fleet
 
 UNMAPPED = -1
@@ -46,7 +47,12 @@ def show_task_log(env: str, wish: Wish, write: Callable[[str], None], notice: Ca
             else:
                 write(mask(str(part["text"])))
 
-        fleet.everyone[database_host(fleet.inventory)].stream("task_log", log_words(fleet, wish), take)
+        reader(fleet).stream("task_log", log_words(fleet, wish), take)
+
+
+def reader(fleet: Fleet) -> Host:
+    """Return the host that reads logs: log servers answer to those with web pages alone."""
+    return fleet.everyone[fleet.inventory.with_role("webserver")[0]]
 
 
 def log_words(fleet: Fleet, wish: Wish) -> Words:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airfleet import airflow_cfg, layout, tls_proxy, unit_overrides
+from airfleet import airflow_cfg, layout, log_servers, tls_proxy, unit_overrides
 from airfleet.generations import GENERATIONS, PRIVILEGED_PORTS, Service, generation_of
 from airfleet.patience import DEFAULTS
 from airfleet.redis_access import AT_START, USER, rules
@@ -59,8 +59,7 @@ def config_files(inventory: Inventory, host: Host, secrets: Secrets) -> list[Fil
         if inventory.database.authority:
             # No service reads it at its start, but with each new connection: a new one takes effect without a restart.
             found.append(own(where.database_ca, inventory.database.authority, secret=False))
-        if airflow_cfg.needs_host_module(inventory):
-            found.append(own(where.host_module, airflow_cfg.render_host_module(host), secret=False))
+        found.append(own(where.host_module, airflow_cfg.render_host_module(inventory, host), secret=False))
     if any(service.web_config for service in services):
         found.append(own(where.webserver_config, airflow_cfg.render_webserver_config(inventory, secrets), secret=True))
     return found
@@ -142,9 +141,7 @@ def no_leftovers(inventory: Inventory, also: Iterable[str] = ()) -> Made:
 def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:
     """Return the paths of all that a service reads when it starts: files first, then links."""
     where = layout.layout_of(inventory)
-    files = [f"{layout.UNITS}/{service.unit_file}", where.config, where.environment]
-    if airflow_cfg.needs_host_module(inventory):
-        files.append(where.host_module)
+    files = [f"{layout.UNITS}/{service.unit_file}", where.config, where.environment, where.host_module]
     if service.web_config:
         files.append(where.webserver_config)
     links = [where.venv, where.current] if service.reads_dags else [where.venv]
@@ -184,6 +181,7 @@ def render_unit(inventory: Inventory, host: Host, service: Service) -> str:
         drains=service.drains,
         supervises=service.supervises,
         leave=_patience(where.config) if service.drains and generation_of(inventory.airflow.version).patience else "",
+        readers=" ".join(log_servers.readers(inventory, host)) if service.shows_logs else "",
         privileged_port=service.listens and inventory.airflow.web_port < PRIVILEGED_PORTS,
         overrides=unit_overrides.lines(inventory.units, f"airflow-{service.name}"),
     )

@@ -198,6 +198,7 @@ def _start(site: Site, machine: Machine, binds: Mapping[Path, str], lock: int) -
     argv = ["systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit"]
     argv += ["--console=read-only", f"--machine={site.tagged(name)}", f"--hostname={name}"]
     argv += [f"--network-bridge={site.bridge}", "--resolv-conf=off", "--link-journal=no", *shared, *served]
+    argv += ["--system-call-filter=bpf"]  # by which a machine's systemd keeps to a unit's IPAddressDeny
     order = {
         "cgroups": [str(path) for path in cgroup.create(site.cgroup(name))],
         "lock": lock,

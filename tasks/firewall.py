@@ -19,8 +19,9 @@ def firewall(c, env="", probe=False, only="", timeout=3, json=False):
     Tell which TCP connections the installation needs, from the inventory; with --probe also whether they are possible.
 
     Without --probe nothing is contacted. A probe tells a connection that is refused (nothing listens there, the way is
-    free) from one that gets no answer (a firewall drops it, or the machine is down), and names what Redis and Flower
-    let in beyond what the inventory says. Beside what is listed hosts need their package registries and DNS.
+    free) from one that gets no answer (a firewall drops it, or the machine is down), and names what Redis, Flower
+    and log servers without a filter let in beyond what the inventory says. Beside what is listed hosts need their
+    package registries and DNS.
     """
     import json as as_json
 

@@ -13,19 +13,20 @@ def check(c, env="", json=False):
     Secrets that are in Google's Secret Manager are checked by `fab secrets.check`.
 
     Exit code 2 when something is wrong. Example addresses, as in the shipped inventory.yaml, are named but no error;
-    so is a database with fewer connections than Airflow may open (`database.max_connections`).
+    so are a database with fewer connections than Airflow may open (`database.max_connections`), and log servers that
+    let in anybody because a host with web pages has a name for an address.
     """
     import json as as_json
     import os
 
-    from airfleet import connections, secret_origins, secrets, session
+    from airfleet import cautions, secret_origins, secrets, session
     from airfleet import inventory as inventories
 
     path = inventories.path_of(environment(env), session.inventories_root())
     inventory = inventories.load(path)
     known = secret_origins.at_hand(inventory, secrets.path_beside(path), os.environ)
     found = inventories.summary(inventory) | {"file": str(path), "secrets": list(known.present())}
-    found["warnings"] = [few] if (few := connections.warning(inventory)) else []
+    found["warnings"] = cautions.cautions(inventory)
     if json:
         print(as_json.dumps(found, indent=2))
         return

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tasks.door import ENV_HELP, ONLY_HELP, command, environment
 
-SERVICE_HELP = "scheduler, dag-processor, triggerer, webserver (api-server), logs, worker, flower, redis, proxy or all"
+SERVICE_HELP = (
+    "scheduler, dag-processor, triggerer, trigger-logs, webserver (api-server), logs, worker, flower, redis, proxy"
+    " or all"
+)
 MAX_WAIT_HELP = "seconds to wait for the running tasks of a worker; then it takes tasks again, exit 7 (default 3600)"
 GAP_HELP = "go on although a queue that has work is served by nobody, or Redis is taken away from running tasks"
 

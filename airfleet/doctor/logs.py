@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airfleet import log_servers
 from airfleet.doctor.finding import STARTING_S, Check, CouldNotLook, Fact, Finding, Layer, sign_of, told_by
 from airfleet.layout import layout_of
 
@@ -47,7 +48,7 @@ def unreachable(c: Checkup) -> Iterator[Finding]:
         reach = (c.hosts.get(name) or {}).get("log_servers")
         if reach is None:
             continue
-        names = {host.address: host_name for host_name, host in c.inventory.hosts.items()}
+        names = {log_servers.address(c.inventory, host): host_name for host_name, host in c.inventory.hosts.items()}
         reach = {names.get(where, where): says for where, says in reach.items()}
         reach = {where: says for where, says in reach.items() if not _is_starting(c, where)}
         bad = {where: says for where, says in reach.items() if says != "ok"}

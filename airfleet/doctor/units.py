@@ -106,6 +106,7 @@ def _missed(service: str) -> str:
         "triggerer": "deferred tasks stay deferred",
         "worker": "its slots are gone; other workers of its queues go on",
         "logs": "logs of running tasks can't be read in the web pages",
+        "trigger-logs": "what deferred tasks log in the triggerer can't be read in the web pages",
         "flower": "Celery's monitor is away; tasks go on",
         "proxy": "the web pages are away for everybody who comes by TLS; tasks go on",
     }.get(service, "what it does is not done")
@@ -144,6 +145,7 @@ def port_taken(c: Checkup) -> Iterator[Finding]:
     health = generation_of(c.inventory.airflow.version).health
     web = generation_of(c.inventory.airflow.version).web
     wanted = {str(c.inventory.airflow.web_port): web.unit_file, str(health.log_port): "airflow-logs.service"}
+    wanted |= {str(health.trigger_log_port): "airflow-trigger-logs.service"}
     for name, host in c.hosts.items():
         if host.get("ports") is None:
             raise CouldNotLook(f"ports of {name}")

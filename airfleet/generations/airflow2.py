@@ -8,6 +8,7 @@ from airfleet.generations.kinds import (
     PLACES,
     POOL,
     TASKS,
+    TRIGGER_LOGS,
     WEB_WORKERS,
     WORKER_COMMAND,
     Commands,
@@ -36,11 +37,12 @@ AIRFLOW_2 = Generation(
             "triggerer",
             "triggerer",
             "Airflow triggerer",
-            ("{bin}/airflow", "triggerer"),
+            ("{bin}/airflow", "triggerer", "--skip-serve-logs"),
             stage="scheduler",
             job="TriggererJob",
             connections=((1, POOL),),
         ),
+        TRIGGER_LOGS,  # not before it: a triggerer that was started without --skip-serve-logs has its port
         Service(
             "webserver",
             "webserver",
@@ -63,6 +65,7 @@ AIRFLOW_2 = Generation(
             ("{bin}/python", "-m", "airflow.utils.serve_logs"),
             stage="workers",
             reads_dags=False,
+            shows_logs=True,
         ),
         Service(
             "worker",

@@ -7,6 +7,7 @@ from airfleet.generations.kinds import (
     FLOWER,
     PLACES,
     POOL,
+    TRIGGER_LOGS,
     WEB_WORKERS,
     WORKER_COMMAND,
     Commands,
@@ -58,12 +59,13 @@ AIRFLOW_3 = Generation(
             "triggerer",
             "triggerer",
             "Airflow triggerer",
-            ("{bin}/airflow", "triggerer"),
+            ("{bin}/airflow", "triggerer", "--skip-serve-logs"),
             stage="scheduler",
             job="TriggererJob",
             connections=((1, POOL),),
             supervises=True,
         ),
+        TRIGGER_LOGS,  # not before it: a triggerer that was started without --skip-serve-logs has its port
         Service(
             "logs",
             "worker",
@@ -71,6 +73,7 @@ AIRFLOW_3 = Generation(
             ("{bin}/python", "-m", "airflow.utils.serve_logs.core"),
             stage="workers",
             reads_dags=False,
+            shows_logs=True,
         ),
         Service(
             "worker",

@@ -21,8 +21,9 @@ class Service:
     `stage` is the stage of a bootstrap or deploy that restarts it, `job` the type of the job whose heartbeat it writes
     into the database. `instances` says that the unit is a template, run N times a host; `drains` that a stop waits for
     the running tasks; `listens` that it binds the web port, which may need a capability; `supervises` that it looks
-    after children that hide from others; `calls_api` that its tasks speak to the web port. `also` are names of other
-    generations for what this service does: an operator's fingers, and a runbook, need not know which one is there.
+    after children that hide from others; `calls_api` that its tasks speak to the web port; `shows_logs` that it
+    has a port where the web pages ask for logs. `also` are names of other generations for what this service does: an
+    operator's fingers, and a runbook, need not know which one is there.
     `connections` are those to the metadata database, as (number of processes, of each): see airfleet.connections.
     """
 
@@ -39,6 +40,7 @@ class Service:
     listens: bool = False
     supervises: bool = False
     calls_api: bool = False
+    shows_logs: bool = False
     also: tuple[str, ...] = ()
     connections: tuple[tuple[str | int, str | int], ...] = ()
 
@@ -150,6 +152,22 @@ WORKER_COMMAND = (
 )
 
 # What the generations have in common.
+TRIGGER_LOGS = Service(
+    "trigger-logs",
+    "triggerer",
+    "Airflow log server (logs of the triggerer)",
+    # What a triggerer without --skip-serve-logs does beside its work, by the same setting (triggerer_command.py). Apart
+    # from it, because nobody but readers of logs may come here, and triggers must get everywhere.
+    (
+        "{bin}/python",
+        "-c",
+        "'from airflow.configuration import conf; from airflow.utils.serve_logs import serve_logs;"
+        ' serve_logs(conf.getint("logging", "trigger_log_server_port", fallback=8794))\'',
+    ),
+    stage="scheduler",
+    reads_dags=False,
+    shows_logs=True,
+)
 FLOWER = Service(
     "flower",
     "flower",

@@ -160,6 +160,7 @@ class MemoryHost:
         if name in ("drain", "resume"):
             town.consuming[self.name] = name == "resume"
         if name == "steer":
+            assert not words["unit"].endswith("logs.service"), "logs are shown while nothing is scheduled"
             (town.stopped.add if words["verb"] == "stop" else town.stopped.discard)(words["unit"])
         if name == "crew" and any(town.consuming.values()):
             town.queued = max(0, town.queued - 2)

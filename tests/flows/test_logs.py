@@ -23,9 +23,9 @@ INVENTORY = {
     "dags": {"repository": "https://git.internal/dags.git"},
     "ssh": {"user": "ops", "known_hosts": "known_hosts", "config": "/dev/null"},
     "hosts": {
-        "a": {"address": "10.1.0.11", "roles": ["redis", "scheduler", "webserver", "worker"]},
+        "a": {"address": "10.1.0.11", "roles": ["redis", "scheduler", "worker"]},
         "b": {"address": "10.1.0.12", "roles": ["worker"], "celery": {"instances": 3}},
-        "c": {"address": "10.1.0.13", "roles": ["triggerer"]},
+        "c": {"address": "10.1.0.13", "roles": ["webserver", "triggerer"]},
     },
 }
 
@@ -109,7 +109,8 @@ def test_every_host_is_asked_for_its_own_units(crowd):
     """All of them at the same time, with the same words."""
     crowd.logs(grep="x", lines=7)
     assert set(crowd.asked) == {"a", "b", "c"}
-    assert crowd.asked["c"]["units"] == ["airflow-triggerer.service"]
+    of_c = ["airflow-triggerer.service", "airflow-trigger-logs.service", "airflow-webserver.service"]
+    assert crowd.asked["c"]["units"] == of_c
     assert "airflow-worker@3.service" in crowd.asked["b"]["units"]
     asked = crowd.asked["a"]
     assert (asked["op"], asked["grep"], asked["lines"], asked["follow"]) == ("logs", "x", 7, False)
@@ -302,13 +303,13 @@ def test_an_interruption_does_not_claim_that_nothing_happened(crowd, loss, kind)
     assert "what it has done by then is done" in e.value.state
 
 
-def test_a_task_log_is_asked_of_the_schedulers_host(crowd):
-    """Which try it is goes beside the log, so that the log can be piped; secrets are hidden."""
+def test_a_task_log_is_asked_where_the_web_pages_are(crowd):
+    """Log servers answer no other host. Which try it is goes beside the log, so that the log can be piped."""
     found = {"dag": "d", "task": "t", "run": "r", "map_index": 4, "try": 2, "tries": 3, "state": None, "hostname": ""}
-    crowd.parts = {"a": [{"found": found}, {"text": f"one\n{SECRET}\n"}, {"text": "two"}]}
+    crowd.parts = {"c": [{"found": found}, {"text": f"one\n{SECRET}\n"}, {"text": "two"}]}
     show_task_log("", LogWish("d", "t", map_index=4), crowd.write, crowd.notices.append)
     assert (crowd.text, crowd.notices) == ("one\n<secret>\ntwo", ["d.t[4] (r) try 2 of 3: no state"])
-    asked = crowd.asked["a"]
+    asked = crowd.asked["c"]
     assert (asked["op"], asked["dag"], asked["task"], asked["run"], asked["try"]) == ("task_log", "d", "t", "", 0)
     assert asked["program"] == "inside_tasklog"
 

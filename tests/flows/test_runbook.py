@@ -50,7 +50,8 @@ class Host:
 
     def call(self, name, words, tell=None):
         self.asked.append((self.name, words["text"].strip(), words["web"]))
-        assert words["ports"] == {"LOG_PORT": 8793, "WEB_PORT": 80 if self.name == "af1" else 8793}
+        web = 80 if self.name == "af1" else 8793
+        assert words["ports"] == {"LOG_PORT": 8793, "TRIGGER_LOG_PORT": 8794, "WEB_PORT": web}
         return {"output": self.says.get(self.name, "yes"), "rc": 0}
 
     def close(self):

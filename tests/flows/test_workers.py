@@ -269,7 +269,7 @@ def test_services_start_in_the_order_of_their_needs_and_stop_the_other_way(crowd
         down = [str(step) for step in steps_of(fleet.inventory, hosts, "stop", "all")]
         with pytest.raises(UsageError):
             steps_of(fleet.inventory, ("b",), "stop", "redis")
-    assert ["redis on a", "scheduler on a", "triggerer on c", "webserver on a"] == up[:4]
+    assert ["redis on a", "scheduler on a", "triggerer on c", "trigger-logs on c", "webserver on a"] == up[:5]
     assert up[::-1] == down
     assert up.index("logs on a") < up.index("worker on a")
 

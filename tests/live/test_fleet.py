@@ -44,7 +44,7 @@ ROLES = {
     "af4": {"roles": ["worker"], "celery": {"instances": 1, "concurrency": 3, "queues": ["heavy"]}},
 }
 UNITS = {
-    "af1": {"redis-server", "airflow-scheduler", "airflow-triggerer"},
+    "af1": {"redis-server", "airflow-scheduler", "airflow-triggerer", "airflow-trigger-logs"},
     "af2": {"airflow-webserver", "airflow-scheduler"},
     "af3": {"airflow-logs", "airflow-worker@1", "airflow-worker@2"},
     "af4": {"airflow-logs", "airflow-worker@1"},

@@ -9,6 +9,7 @@ import pytest
 
 from airfleet.generations import generation_of
 from sandbox.machine import leader
+from tests.live.conftest import wait_for
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 
@@ -20,26 +21,100 @@ def answers(port):
         s.settimeout(2)
         return port if s.connect_ex((sys.argv[1], port)) == 0 else 0
 with ThreadPoolExecutor(256) as pool:
-    print(*filter(None, pool.map(answers, range(1, 65536))))
+    print(*filter(None, pool.map(answers, map(int, sys.argv[2:]) if sys.argv[2:] else range(1, 65536))))
+"""
+DEFERS = """\
+import datetime
+
+try:  # Airflow 3
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+except ImportError:  # Airflow 2
+    from airflow.models.baseoperator import BaseOperator
+    from airflow.models.dag import DAG
+    from airflow.triggers.temporal import TimeDeltaTrigger
+
+
+class Wait(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=TimeDeltaTrigger(datetime.timedelta(seconds=60)), method_name="go_on")
+
+    def go_on(self, context, event=None):
+        return "waited"
+
+
+with DAG("defers", schedule=None, start_date=datetime.datetime(2026, 1, 1), is_paused_upon_creation=False):
+    Wait(task_id="wait", queue="default")
 """
 
 
-def scanned(installation, scanner, target):
-    """Return the ports of a machine that answer another one."""
+def scanned(installation, scanner, target, *ports):
+    """Return the ports of a machine, all or some, that answer another one."""
     pid = leader(scanner, site=installation.site)
     argv = ["nsenter", "--target", str(pid), "--net", "--", "python3", "-c", SCAN]
-    done = subprocess.run([*argv, installation.machines[target].address], check=True, capture_output=True, text=True)
+    argv += [installation.machines[target].address, *map(str, ports)]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
     return {int(port) for port in done.stdout.split()}
+
+
+def log_of(api, path):
+    """Return the log of a task's first try as the web page shows it."""
+    return str(api.ask(f"{path}/logs/1?full_content=true")["content"])
 
 
 def test_a_stranger_finds_ssh_and_the_web_pages(installation):
     """Every TCP port of af1, tried from a machine that is no host of the installation.
 
-    Redis answers those who know its password; the log servers answer requests that are signed: both are for the hosts.
+    Redis, which is for the hosts, answers who knows its password. The log servers listen on every address too, and
+    systemd lets nobody come to them but hosts with web pages.
     """
+    assert scanned(installation, "svc", "af1") == {22, 80, 6379}
+
+
+@pytest.mark.both
+def test_log_servers_answer_hosts_with_web_pages_and_their_own(installation):
+    """af1 has web pages, af2 has none, svc is a stranger: tried from each of them."""
     health = generation_of(installation.airflow).health
-    for_hosts = {6379, health.log_port, health.trigger_log_port}
-    assert scanned(installation, "svc", "af1") - for_hosts == {22, 80}
+    ports = health.log_port, health.trigger_log_port
+    seen = {
+        (scanner, target): scanned(installation, scanner, target, *ports)
+        for scanner in ("af1", "af2", "svc")
+        for target in ("af1", "af2")
+    }
+    opened = {("af1", "af1"): {*ports}, ("af1", "af2"): {health.log_port}, ("af2", "af2"): {health.log_port}}
+    assert {way: found for way, found in seen.items() if found} == opened
+
+
+@pytest.mark.both
+def test_the_log_of_a_running_task_is_shown_wherever_it_runs(first):
+    """It is nowhere but on the task's host, which may be that of the web pages: both are asked by their addresses."""
+    api, port = first.api, generation_of(first.installation.airflow).health.log_port
+    paths = [f"/dags/sleeper/dagRuns/{api.trigger('sleeper', {'seconds': 60})}/taskInstances/sleep" for _ in range(8)]
+
+    def running():
+        tasks = {path: api.ask(path) for path in paths}
+        found = {task["hostname"]: path for path, task in tasks.items() if task["state"] == "running"}
+        return found if len(found) == 2 else None
+
+    for address, path in wait_for(running, "a running task on each host", 120).items():
+        wait_for(lambda p=path, a=address: f"http://{a}:{port}/log/" in log_of(api, p), f"the log at {address}", 40)
+        assert "Could not read" not in log_of(api, path)
+    wait_for(lambda: all(api.ask(path)["state"] == "success" for path in paths), "the end of all tasks", 240)
+
+
+@pytest.mark.both
+def test_the_log_of_a_deferred_task_comes_from_the_triggerers_log_server(first, team):
+    """The triggerer serves none itself: its log server is a unit beside it."""
+    installation, api = first.installation, first.api
+    team.push("a task that defers", defers=DEFERS)
+    installation.fab("deploy", "--restart", "changed")
+    wait_for(lambda: "'defers'" in str(api.ask("/dags")), "the new DAG", 120)
+    path = f"/dags/defers/dagRuns/{api.trigger('defers')}/taskInstances/wait"
+    wait_for(lambda: api.ask(path)["state"] == "deferred", "a deferred task", 120)
+    port = generation_of(installation.airflow).health.trigger_log_port
+    place = f"http://{installation.machines['af1'].address}:{port}/log/"
+    wait_for(lambda: place in log_of(api, path), f"the log at {place}", 50)
+    wait_for(lambda: api.ask(path)["state"] == "success", "the end of it", 180)
 
 
 def test_every_unit_is_rated_at_most_3(installation):

@@ -199,15 +199,15 @@ def test_overrides_of_the_inventory_come_last(shipped):
 
 
 def test_one_host_talks_to_itself_and_several_by_address(shipped):
-    """Loopback with one host; with two, Redis and the log servers are reached by the inventory's addresses."""
+    """Loopback with one host, whatever names it has; with two, the inventory's addresses: Redis and the log servers."""
     several = two_hosts()
     assert "@127.0.0.1:6379/0" in cfg_of(shipped).get("celery", "broker_url")
     assert "@192.0.2.10:6379/0" in cfg_of(several).get("celery", "broker_url")
-    assert not cfg_of(shipped).has_option("core", "hostname_callable")
-    assert "airfleet_host.address" == cfg_of(several).get("core", "hostname_callable")
-    module = {}
-    exec(airflow_cfg.render_host_module(several.hosts["af2"]), module)
-    assert "192.0.2.11" == module["address"]()
+    for whole, host, address in ((shipped, "af1", "127.0.0.1"), (several, "af2", "192.0.2.11")):
+        assert "airfleet_host.address" == cfg_of(whole).get("core", "hostname_callable")
+        module = {}
+        exec(airflow_cfg.render_host_module(whole, whole.hosts[host]), module)
+        assert address == module["address"]()
 
 
 @pytest.mark.parametrize("password", ["a,b", "비밀", "$HOME", "a${x}", "~root"])
@@ -251,4 +251,4 @@ def test_redis_is_reached_at_an_ipv6_address(shipped):
     v6 = changed(shipped, redis={"bind": "2001:db8::5"}, database={"host": "2001:db8::7"})
     assert "redis://airflow:pw@[2001:db8::5]:6379/0" == redis_conf.redis_url(v6, "pw", 0)
     assert "@[2001:db8::7]:5432/" in airflow_cfg.database_url(v6, Given())
-    assert "[2001:db8::1]" in airflow_cfg.render_host_module(SimpleNamespace(address="2001:db8::1"))
+    assert "[2001:db8::1]" in airflow_cfg.render_host_module(two_hosts(), SimpleNamespace(address="2001:db8::1"))

@@ -23,6 +23,7 @@ def test_without_a_service_all_of_each_host_are_meant(fleet):
         "redis-server.service",
         "airflow-scheduler.service",
         "airflow-triggerer.service",
+        "airflow-trigger-logs.service",
         "airflow-webserver.service",
         "airflow-logs.service",
         "airflow-worker@1.service",
@@ -61,8 +62,8 @@ def test_an_unknown_service_is_told_the_known_ones(fleet, service):
     with pytest.raises(UsageError) as e:
         units_of(fleet, ["af1"], service)
     assert (
-        "redis, proxy, scheduler, dag-processor, triggerer, webserver, api-server, logs, worker or worker@N, flower"
-        in e.value.remedy
+        "redis, proxy, scheduler, dag-processor, triggerer, trigger-logs, webserver, api-server, logs, "
+        "worker or worker@N, flower" in e.value.remedy
     )
     assert e.value.state == "nothing was contacted"
 

@@ -50,11 +50,12 @@ def units_of(whole, host="af1"):
 
 
 def test_the_units_of_a_host_stand_in_the_order_in_which_they_start(shipped):
-    """Redis first; a worker only after its log server; Flower last."""
+    """Redis first; a worker only after its log server, the triggerer's after it; Flower last."""
     assert [
         "redis-server.service",
         "airflow-scheduler.service",
         "airflow-triggerer.service",
+        "airflow-trigger-logs.service",
         "airflow-webserver.service",
         "airflow-logs.service",
         "airflow-worker@1.service",
@@ -191,10 +192,11 @@ def test_a_host_among_several_reads_its_address_too():
     assert "/home/airflow/airflow/config/airfleet_host.py" in paths
 
 
-def test_flower_and_the_log_server_outlive_a_deploy(shipped):
+def test_flower_and_the_log_servers_outlive_a_deploy(shipped):
     """They read no DAG: a new release does not make them stale."""
     without = {unit.name for unit in units_of(shipped) if "/home/airflow/dags/current" not in dict(unit.reads)}
-    assert {"redis-server.service", "airflow-logs.service", "airflow-flower.service"} == without
+    log_servers = {"airflow-logs.service", "airflow-trigger-logs.service"}
+    assert {"redis-server.service", "airflow-flower.service", *log_servers} == without
 
 
 def test_the_distributions_redis_gets_a_stamp_by_a_drop_in(shipped):

@@ -12,7 +12,7 @@ from tests.live.chaos.steps import steps_of
 from tests.live.team import currents
 
 KINDS = ("deploy", "restart-workers", "restart", "drain", "rotate", "status", "doctor", "rollback", "fault")
-SERVICES = ("scheduler", "webserver", "triggerer", "logs", "flower")
+SERVICES = ("scheduler", "webserver", "triggerer", "trigger-logs", "logs", "flower")
 HOSTS = ("af1", "af2")  # the first has Redis and the scheduler
 KEPT = 3  # releases to go back to
 TIMEOUT_S = 3000

@@ -199,10 +199,11 @@ def _config(target: Target, host: Host) -> Sequence[Resource]:
         *units.config_files(inventory, host, secrets),
         units.no_leftovers(
             inventory,
+            host,
             (
                 *(() if scheduled else schedule.UNITS),
                 *auth_proxy.leftovers(inventory, host),
-                *tls_proxy.leftovers(inventory),
+                *tls_proxy.leftovers(inventory, host),
             ),
         ),
         *units.unit_files(inventory, host),

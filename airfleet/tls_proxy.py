@@ -83,9 +83,11 @@ def unit(inventory: Inventory, host: Host, secrets: Secrets) -> list[Unit]:
     return [Unit(UNIT, reads=reads, reloads=reloads), *watch]
 
 
-def leftovers(inventory: Inventory) -> tuple[str, ...]:
-    """Return the files of units that this installation does not have."""
-    return () if inventory.tls.host_certificate and inventory.with_role(ROLE) else (WATCH, RELOAD)
+def leftovers(inventory: Inventory, host: Host) -> tuple[str, ...]:
+    """Return the files of units that are not wanted on a host: where it is no proxy any more, nginx is to stop."""
+    if ROLE not in host.roles:
+        return WATCH, RELOAD, DROP_IN.removeprefix(f"{layout.UNITS}/")
+    return () if inventory.tls.host_certificate else (WATCH, RELOAD)
 
 
 def web_host(inventory: Inventory, host: Host) -> str:

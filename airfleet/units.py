@@ -129,12 +129,17 @@ def no_more_instances(inventory: Inventory, host: Host) -> list[Made]:
     ]
 
 
-def no_leftovers(inventory: Inventory, also: Iterable[str] = ()) -> Made:
-    """Return that none of `also` is there, and no unit of a service that another generation has in this one's place."""
-    own = {service.unit_file for service in generation_of(inventory.airflow.version).services}
+def no_leftovers(inventory: Inventory, host: Host, also: Iterable[str] = ()) -> Made:
+    """Return that none of `also` is there, and no unit of a service that the host is not to have.
+
+    That is one of a role that it had once, or of another generation of Airflow.
+    """
+    services = generation_of(inventory.airflow.version).services
+    own = {service.unit_file for service in services if service.role in host.roles}
     others = {service.unit_file for each in GENERATIONS for service in each.services} - own
+    patience = max((stop_timeout_s(each, host) for each in services if each.role not in host.roles), default=STOP_S)
     return Made(
-        "leftovers", layout.UNITS, {}, ask={"files": sorted({*others, *also})}, means={"stop_timeout_s": STOP_S}
+        "leftovers", layout.UNITS, {}, ask={"files": sorted({*others, *also})}, means={"stop_timeout_s": patience}
     )
 
 

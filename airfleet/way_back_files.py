@@ -49,8 +49,13 @@ def kept(stages: Iterable[Stage]) -> Words:
         elif resource.kind == "leftovers":
             files = resource.ask["files"]
             paths += [f"{UNITS}/{name}" for name in files]  # type: ignore[attr-defined]
-            units += [name for name in files if "@." not in name]  # type: ignore[attr-defined]
+            units += [_units_of(name) for name in files]  # type: ignore[attr-defined]
     return {"paths": paths, "units": list(dict.fromkeys(units))}
+
+
+def _units_of(file: str) -> str:
+    """Return the unit that a file is of, or a pattern for a template's."""
+    return file.replace("@.", "@*.") if "@." in file else file.partition(".d/")[0]
 
 
 @cache

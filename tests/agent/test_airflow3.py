@@ -118,6 +118,24 @@ def test_units_of_another_generation_are_stopped_and_taken_away(tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["airflow-scheduler.service"]
 
 
+def test_units_of_a_role_that_is_gone(tmp_path, monkeypatch):
+    """Each worker that runs or is enabled, then their template; nginx by the file that stood beside its unit."""
+    files = ["airflow-worker@.service", "nginx.service.d/airfleet.conf"]
+    (tmp_path / "nginx.service.d").mkdir()
+    for name in files:
+        (tmp_path / name).write_text("[Unit]\n")
+    said = []
+    monkeypatch.setattr(run, "run", lambda argv, **_: said.append(argv[1:]) or "")
+    monkeypatch.setattr(units, "bring", lambda name, verb, *_: said.append([verb, name]) or "inactive")
+    instances = {"airflow-worker@1": "enabled, running", "airflow-worker@3": "running"}
+    monkeypatch.setattr(units, "look_instances", lambda prefix, ask: (dict(instances), {}))
+    seen, _ = leftovers.look_leftovers(str(tmp_path), {"files": files})
+    leftovers.make_leftovers(str(tmp_path), seen, {}, {"stop_timeout_s": 1}, lambda _: None)
+    names = ["airflow-worker@1.service", "airflow-worker@3.service", "nginx.service"]
+    assert said == [*([verb, name] for name in names for verb in ("disable", "stop")), ["daemon-reload"]]
+    assert leftovers.look_leftovers(str(tmp_path), {"files": files})[0] == {}
+
+
 @pytest.mark.skipif(REDIS is None, reason="redis-server is not installed here")
 def test_messages_that_nobody_will_understand_are_deleted(tmp_path):
     """Those that wait, and those that were never acknowledged; in that database alone."""

@@ -220,6 +220,25 @@ def test_a_config_that_a_process_has_not_read_restarts_it(installation):
     installation.fab("bootstrap")
 
 
+def test_a_role_that_a_host_loses(installation):
+    """Its services stop there, workers too, and their units are gone; given back, all is as it was."""
+    lost = ["flower", "worker"]
+    units = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "airflow-flower*", "airflow-worker@*")
+    files = ("sh", "-c", "ls /etc/systemd/system | grep -E '^airflow-(flower|worker@|logs)' || true")
+    installation.edit(lambda value: [value["hosts"]["af1"]["roles"].remove(role) for role in lost])
+    try:
+        shown = installation.fab("plan", rc=10).stdout
+        assert "airflow-worker@.service" in shown
+        installation.fab("bootstrap")
+        assert installation.on("af1", *units).strip() == ""
+        assert installation.on("af1", *files).strip() == ""
+        assert installation.fab("plan").stdout.startswith("in order")
+    finally:
+        installation.edit(lambda value: value["hosts"]["af1"]["roles"].extend(lost))
+        installation.fab("bootstrap")
+    assert "airflow-worker@2.service loaded active running" in re.sub(" +", " ", installation.on("af1", *units))
+
+
 def test_two_bootstraps_at_once(installation):
     """The second gets exit 6 and is told who is at work, from where, since when and doing what."""
     installation.on("af1", "systemctl", "stop", "airflow-flower.service")

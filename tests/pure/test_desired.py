@@ -156,3 +156,20 @@ def test_the_authority_of_the_database_is_a_file_that_no_restart_is_owed_to(targ
         ("admin", "admin"),
     }
     assert {key for key in one if one[key].state != other[key].state} == {("file", path)}
+
+
+def test_a_role_that_a_host_has_lost_leaves_no_service():
+    """What it has no role for is not to be there, workers and nginx's drop-in too; and a worker is given its time."""
+    fleet = shipped_with()
+    host = fleet.hosts["af1"].model_copy(update={"roles": ("redis", "scheduler")})
+    (gone,) = [each for each in units_left(fleet, host) if each.kind == "leftovers"]
+    files = gone.ask["files"]
+    assert {"airflow-worker@.service", "airflow-flower.service", "airflow-triggerer.service"} <= set(files)
+    assert "nginx.service.d/airfleet.conf" in files
+    assert "airflow-scheduler.service" not in files
+    assert gone.means["stop_timeout_s"] > host.celery.time_limit_s
+
+
+def units_left(inventory, host):
+    stages = stages_of(Target(inventory, all_secrets(), CONSTRAINTS, "c" * 40), host)
+    return next(stage for stage in stages if stage.name == "config").resources

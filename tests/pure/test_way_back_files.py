@@ -31,13 +31,17 @@ def test_a_restart_or_what_is_built_beside_needs_no_way_back(resource, seen, exp
 
 
 def test_all_is_kept_that_a_later_stage_could_replace():
-    """Units of another generation by their files, instances by their pattern; nothing twice."""
-    gone = Made("leftovers", "/etc/systemd/system", {}, ask={"files": ["airflow-api.service", "airflow-x@.service"]})
+    """Units that are to go by their files, a template's and instances by their pattern; nothing twice."""
+    files = ["airflow-api.service", "airflow-x@.service", "nginx.service.d/airfleet.conf"]
+    gone = Made("leftovers", "/etc/systemd/system", {}, ask={"files": files})
     many = Made("instances", "airflow-worker@", {})
     stages = [Stage("config", (File("/a", "text"), gone)), Stage("release", (Link("/l", "r"), UNIT, UNIT, many))]
     assert way_back_files.kept(stages) == {
-        "paths": ["/a", "/etc/systemd/system/airflow-api.service", "/etc/systemd/system/airflow-x@.service", "/l"],
-        "units": ["airflow-api.service", "airflow-scheduler.service", "airflow-worker@*.service"],
+        "paths": ["/a", *(f"/etc/systemd/system/{name}" for name in files), "/l"],
+        "units": [
+            *("airflow-api.service", "airflow-x@*.service", "nginx.service"),
+            *("airflow-scheduler.service", "airflow-worker@*.service"),
+        ],
     }
 
 

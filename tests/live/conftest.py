@@ -57,6 +57,9 @@ RUN_ON = {
     "test_way_back": (THREE,),
     "test_workers": (THREE,),
 }
+# What the second host is. One installation has two kinds of hosts, and a Python that pyenv builds; the other has
+# Debian 12 alone, and the distribution's Python, so that it need not wait for a build.
+SECOND = {TWO: "trixie", THREE: "bookworm"}
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
@@ -195,7 +198,7 @@ def site():
 
 @contextlib.contextmanager
 def one_at_a_time():
-    """Let one process at a time do the block: the second finds the images and the Python that the first has built."""
+    """Let one process at a time do the block: the second finds the images that the first has built."""
     with (REPOSITORY / ".sandbox" / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -203,15 +206,18 @@ def one_at_a_time():
 
 @pytest.fixture(scope="session")
 def bare(site, airflow):
-    """Two bare hosts, Debian 12 with every role and Debian 13 as a worker, svc beside them, and nothing on them yet."""
+    """Two bare hosts, one with every role and one as a worker, svc beside them, and nothing on them yet."""
     down(site=site, say=lambda _: None)
     with one_at_a_time():
         machines = dict(up(site=site, airflow=airflow, say=lambda _: None))
-        machines["af2"] = boot("af2", "trixie", site=site)
+        machines["af2"] = boot("af2", SECOND[airflow], site=site)
     made = Installation(site, machines, airflow=airflow)
     value = yaml.safe_load(site.inventory.read_text())
     value["environment"] = ENV
     value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
+    if airflow == THREE:
+        value["airflow"]["python"] = "system"
+        value.pop("pyenv", None)
     value["hosts"]["af2"] = {"address": machines["af2"].address, "roles": ["worker"]}
     made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
     made.secrets.touch(0o600)
@@ -245,7 +251,7 @@ def first(bare):
     plan = bare.fab("plan", rc=10).stdout
     began = time.monotonic()
     watch = Watch(lambda: {n: v for n, v in bare.secret_values().items() if n != "deploy_key"})
-    with one_at_a_time(), watch:
+    with watch:
         done = bare.fab("bootstrap", rc=None)
     assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
     return First(bare, done.stdout, time.monotonic() - began, watch, plan)

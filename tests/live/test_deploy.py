@@ -78,7 +78,6 @@ def test_a_queue_that_nobody_serves_is_refused_and_accepted_by_name(installation
     installation.fab("deploy", "--restart", "changed")
 
 
-@pytest.mark.both
 def test_a_failing_canary_is_put_back(installation, team):
     """A worker that does not start with the new release: exit 7, its journal, every host on the old one and well."""
     before = currents(installation)

@@ -17,7 +17,7 @@ import pytest
 
 from airfleet.way_back_files import EVERY_S
 from sandbox.machine import boot, kill, leader
-from tests.live.conftest import wait_for
+from tests.live.conftest import SECOND, wait_for
 from tests.live.team import CURRENT, both, currents
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3000)]
@@ -157,7 +157,7 @@ class Reboot(Killed):
         kill("af2", site=installation.site)
 
     def mend(self, installation):
-        installation.machines["af2"] = boot("af2", "trixie", site=installation.site)
+        installation.machines["af2"] = boot("af2", SECOND[installation.airflow], site=installation.site)
 
 
 @dataclass

@@ -85,7 +85,6 @@ def test_log_servers_answer_hosts_with_web_pages_and_their_own(installation):
     assert {way: found for way, found in seen.items() if found} == opened
 
 
-@pytest.mark.both
 def test_the_log_of_a_running_task_is_shown_wherever_it_runs(first):
     """It is nowhere but on the task's host, which may be that of the web pages: both are asked by their addresses."""
     api, port = first.api, generation_of(first.installation.airflow).health.log_port
@@ -102,7 +101,6 @@ def test_the_log_of_a_running_task_is_shown_wherever_it_runs(first):
     wait_for(lambda: all(api.ask(path)["state"] == "success" for path in paths), "the end of all tasks", 240)
 
 
-@pytest.mark.both
 def test_the_log_of_a_deferred_task_comes_from_the_triggerers_log_server(first, team):
     """The triggerer serves none itself: its log server is a unit beside it."""
     installation, api = first.installation, first.api

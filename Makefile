@@ -32,9 +32,9 @@ demo: packages
 	@$(FAB) sandbox.up
 	@$(FAB) bootstrap --env sandbox
 
-# Two processes, each with a fleet of its own for its files: much of what they do is waiting.
+# Three processes, two with a fleet of their own and one with what needs none: much of what they do is waiting.
 test: services
-	$(PY) -m pytest --numprocesses=2 --dist=loadscope
+	$(PY) -m pytest --numprocesses=3 --dist=loadscope
 
 test-quick: setup
 	$(PY) -m pytest -m "not live"

@@ -28,7 +28,7 @@ from tests.live.web import Api
 FAB = Path(sys.executable).with_name("fab")
 ENV = "live"
 # Which Airflow a test is run on. An ordinary run takes each module on one of them, what has the mark `both` on both, so
-# that the two processes of a run have about as much to do. AIRFLEET_TEST_AIRFLOW names another one, or `all`.
+# that their two processes have about as much to do. AIRFLEET_TEST_AIRFLOW names another one, or `all`.
 TWO, THREE = "2.11.2", "3.3.2"
 ASKED = os.environ.get("AIRFLEET_TEST_AIRFLOW", "")
 RUN_ON = {

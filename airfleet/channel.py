@@ -74,3 +74,10 @@ def _ping(channel: paramiko.Channel, over: threading.Event) -> None:
     while not over.wait(PING_S):
         with suppress(OSError):  # a connection that is lost is noticed where the answers are read
             channel.sendall(b"\n")
+
+
+def why_lost(error: Exception) -> str:
+    """Return in words why a connection is gone, as far as it tells."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or ("the host closed it" if isinstance(error, EOFError) else type(error).__name__)

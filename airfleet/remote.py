@@ -11,7 +11,7 @@ import paramiko
 
 from airfleet import answers, bundle
 from airfleet.address import Address, connect
-from airfleet.channel import feed, lines
+from airfleet.channel import feed, lines, why_lost
 from airfleet.errors import (
     ApplyFailed,
     FleetError,
@@ -264,7 +264,7 @@ class SshHost:
         raise self._no_agent(status, text)
 
     def _lost(self, error: Exception | None) -> FleetError:
-        why = f": {str(error) or type(error).__name__}" if error else ""
+        why = f": {why_lost(error)}" if error else ""
         why += self._connection.last_words() if self._connection else ""
         return HostUnreachable(f"the connection was lost{why}", place=self.name, remedy="run it again")
 

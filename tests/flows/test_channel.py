@@ -120,3 +120,10 @@ def test_a_host_that_ends_while_it_is_given_something_is_heard(ends):
     assert next(lines) == b"failed"
     channel.feed(mine, [b"x" * 100_000] * 100)
     assert list(lines) == []
+
+
+def test_why_a_connection_is_gone_is_told_in_words():
+    """No number of the system's, no name of a class where there is a word."""
+    errors = [ConnectionResetError(104, "Connection reset by peer"), EOFError(), EOFError("no end"), ValueError()]
+    said = ["Connection reset by peer", "the host closed it", "no end", "ValueError"]
+    assert [channel.why_lost(each) for each in errors] == said

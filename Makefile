@@ -48,7 +48,7 @@ soak: services
 	AIRFLEET_SOAK=$(SECONDS) $(PY) -m pytest -s tests/live/test_soak.py
 
 fleets: services
-	AIRFLEET_FLEETS=all $(PY) -m pytest tests/live/test_fleet.py
+	AIRFLEET_FLEETS=all $(PY) -m pytest tests/live/test_fleet.py tests/live/test_two_servers.py
 
 upgrades: services
 	AIRFLEET_UPGRADES=all $(PY) -m pytest tests/live/test_upgrade.py

@@ -15,12 +15,10 @@ import threading
 import time
 
 import pytest
-import yaml
 
-from sandbox.fleet import down, up
 from sandbox.machine import leader
-from sandbox.site import REPOSITORY, Site
-from tests.live.conftest import SITE_TAG, TWO, Installation, one_at_a_time, wait_for
+from tests.live.conftest import SITE_TAG, TWO, Installation, wait_for
+from tests.live.fleets import booted
 from tests.live.ledger.book import Book
 from tests.live.ledger.load import DAG, TASKS, Load
 from tests.live.team import CURRENT, Team
@@ -32,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(os.environ.get("AIRFLEET_FLEETS") != "all", reason="only `make fleets` boots four hosts more"),
 ]
 
-KEEP = os.environ.get("AIRFLEET_KEEP")  # the machines, and what is on them, are there for the next run
 SLOTS = 4  # of the queue `default`, on af3
 TAG = f"{SITE_TAG}f"
 HOSTS = ("af1", "af2", "af3", "af4")
@@ -139,26 +136,8 @@ class Fleet(Installation):
 @pytest.fixture(scope="module")
 def machines():
     """Four bare machines and svc, on a network of their own: the tests that share an installation are not disturbed."""
-    root = REPOSITORY / ".sandbox" / f"tests-{TAG}"
-    root.mkdir(parents=True, exist_ok=True)
-    site = Site(root=root, state=root / "state", tag=TAG)
-    if not KEEP:
-        down(site=site, say=lambda _: None)
-        (root / "secrets.fleet.yaml").unlink(missing_ok=True)
-    with one_at_a_time():
-        made = Fleet(site, dict(up(workers=3, airflow=TWO, site=site, say=lambda _: None)), env="fleet")
-    value = yaml.safe_load(site.inventory.read_text())
-    value["environment"] = "fleet"
-    value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
-    value["airflow"]["base_url"] = f"http://{made.machines['af2'].address}"
-    value["hosts"] = {name: {"address": made.machines[name].address, **ROLES[name]} for name in HOSTS}
-    made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
-    if not made.secrets.exists():
-        made.secrets.touch(0o600)
-        made.secrets.write_text(site.secrets.read_text())
-    yield made
-    if not KEEP:
-        down(site=site, say=lambda _: None)
+    with booted(Fleet, TAG, ROLES, TWO, "af2") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,121 @@
+"""Airflow 3 with its API server on two hosts behind a load balancer: restarted one after the other, nobody notices.
+
+af1 has Redis, the scheduler and the triggerer, af2 and af3 the API servers, af4 the workers, which reach them through
+the balancer on svc. Everything here is real but Google's load balancer, whose place a small program takes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import SITE_TAG, THREE, Installation, wait_for
+from tests.live.fleets import booted
+from tests.live.ledger.book import Book
+from tests.live.ledger.load import DAG, TASKS, Load
+from tests.live.team import Team
+from tests.live.web import Api
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(os.environ.get("AIRFLEET_FLEETS") != "all", reason="only `make fleets` boots four hosts more"),
+]
+
+BALANCER = Path(__file__).with_name("balancer.py").read_text()
+PORT, SLOTS, LONGEST_AWAY_S = 8080, 4, 3.0
+ROLES = {
+    "af1": {"roles": ["redis", "scheduler", "triggerer"]},
+    "af2": {"roles": ["webserver"]},
+    "af3": {"roles": ["webserver"]},
+    "af4": {"roles": ["worker"], "celery": {"instances": 2, "concurrency": 2}},
+}
+
+
+class Visitor:
+    """Asks for the health of the API server five times a second, through the balancer, and notes when none answered."""
+
+    def __init__(self, base):
+        self._url = f"{base}/api/v2/monitor/health"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._visit, daemon=True)
+        self.visits, self.longest_away_s = 0, 0.0
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _visit(self):
+        well = time.monotonic()
+        while not self._stop.wait(0.2):
+            try:
+                with urllib.request.urlopen(self._url, timeout=10):
+                    well = time.monotonic()
+            except (OSError, urllib.error.URLError):
+                pass
+            self.visits += 1
+            self.longest_away_s = max(self.longest_away_s, time.monotonic() - well)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The installation after its first bootstrap, with the ledger's DAG, and the balancer before its API servers."""
+    with booted(Installation, f"{SITE_TAG}p", ROLES, THREE, "svc") as made:
+        base = f"http://{made.machines['svc'].address}:{PORT}"
+        made.edit(lambda value: value["airflow"].update(base_url=base))
+        servers = [f"{made.machines[name].address}:80" for name in ("af2", "af3")]
+        balancer = made.stream("svc", "python3", "-c", BALANCER, str(PORT), *servers)
+        try:
+            said = made.fab("bootstrap", timeout_s=3000).stdout
+            api = Api(base, "admin", re.search(r"password: (\S+)", said)[1], THREE)
+            people = Team(made, tmp_path_factory.mktemp("team") / "dags")
+            people.push("the ledger", ledger=DAG)
+            made.fab("deploy", "--restart", "changed")
+            words = {"connection_id": "ledger", "conn_type": "postgres", "host": made.machines["svc"].address}
+            words |= {"schema": "airflow", "login": "airflow", "port": 5432}
+            api.ask("/connections", {**words, "password": made.secret_values()["database_password"]})
+            wait_for(lambda: "'ledger'" in str(api.ask("/dags")), "the ledger's DAG", 120)
+            yield made, api, base
+        finally:
+            balancer.kill()
+            balancer.wait()
+
+
+def test_workers_reach_the_servers_through_what_stands_before_them(pair):
+    """What they are told is the address of the pages; a host with a server asks its own."""
+    made, _, base = pair
+    said = {
+        name: made.on(name, "grep", "^execution_api_server_url", "/home/airflow/airflow/airflow.cfg") for name in ROLES
+    }
+    assert said["af4"].partition("= ")[2].strip() == f"{base}/execution/"
+    assert "127.0.0.1" in said["af2"]
+
+
+def test_one_server_after_the_other_is_restarted_and_nobody_notices(pair):
+    """Under the ledger: no task lost, none run twice; and whoever visits the pages always finds one."""
+    made, api, base = pair
+    book = Book(made)
+    with Load(api, book, longest_s=8, backlog=2 * SLOTS) as load, Visitor(base) as visitor:
+        wait_for(lambda: book.begun() >= SLOTS, "a task in every slot", 180)
+        for _ in range(3):
+            said = made.fab("restart", "--service", "api-server").stdout
+            assert 0 < said.index("af2: ") < said.rindex("af3: ")
+        made.fab("deploy", "--restart", "always")
+    wait_for(lambda: not book.open_states(load.runs), "the end of all tasks", 600)
+    verdict = book.verdict(load.runs, TASKS, SLOTS)
+    print(verdict, visitor.visits, visitor.longest_away_s)
+    assert verdict.clean, verdict
+    assert verdict.tasks >= 2 * SLOTS
+    assert visitor.visits > 100
+    assert visitor.longest_away_s < LONGEST_AWAY_S

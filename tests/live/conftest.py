@@ -50,16 +50,16 @@ RUN_ON = {
     "test_releases": (TWO,),
     "test_rotate": (THREE,),
     "test_soak": (THREE,),
-    "test_system_python": (THREE,),
+    "test_system_python": (TWO,),
     "test_tls": (THREE,),
     "test_upgrade": (THREE,),
     "test_users": (THREE,),
     "test_way_back": (THREE,),
     "test_workers": (THREE,),
 }
-# What the second host is. One installation has two kinds of hosts, and a Python that pyenv builds; the other has
-# Debian 12 alone, and the distribution's Python, so that it need not wait for a build.
-SECOND = {TWO: "trixie", THREE: "bookworm"}
+# What the second host is. One installation has two kinds of hosts, and a Python that pyenv builds; the other, on which
+# most tests are run, has Debian 12 alone, and the distribution's Python, so that it is there in minutes.
+SECOND = {TWO: "bookworm", THREE: "trixie"}
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
@@ -215,7 +215,7 @@ def bare(site, airflow):
     value = yaml.safe_load(site.inventory.read_text())
     value["environment"] = ENV
     value["airflow"]["constraints"] = str(REPOSITORY / value["airflow"]["constraints"])
-    if airflow == THREE:
+    if airflow == TWO:
         value["airflow"]["python"] = "system"
         value.pop("pyenv", None)
     value["hosts"]["af2"] = {"address": machines["af2"].address, "roles": ["worker"]}

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from airfleet.generations import generation_of
-from tests.live.conftest import THREE, wait_for
+from tests.live.conftest import TWO, wait_for
 from tests.live.web import Browser
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
@@ -107,9 +107,10 @@ def test_no_secret_shows_in_a_process_an_output_a_journal_or_an_open_file(first)
         assert readable == ""
 
 
+@pytest.mark.both
 def test_pyenv_really_built_the_python(first):
     """The interpreter was configured for its place, and has what Airflow needs."""
-    if first.installation.airflow == THREE:
+    if first.installation.airflow == TWO:
         pytest.skip("it has the distribution's Python")
     program = (
         "import ssl, sqlite3, bz2, lzma, readline, ctypes, zlib, sysconfig, sys; "

@@ -179,7 +179,7 @@ BROKEN = {
         ["sed", "-i", "s/^load_examples = False/load_examples = True/", "/home/airflow/airflow/airflow.cfg"],
         "-load_examples = True",
     ),
-    "a removed package": (["dpkg", "--remove", "--force-all", "xz-utils"], "xz-utils is missing"),
+    "a removed package": (["dpkg", "--remove", "--force-all", "curl"], "curl is missing"),
     "a stopped service": (
         ["systemctl", "stop", "airflow-triggerer.service"],
         "unit airflow-triggerer.service: is inactive",

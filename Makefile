@@ -55,7 +55,8 @@ upgrades: services
 
 # What stands for Google, the long forms: Cloud Build's steps, TLS to the database, scheduled backups into a bucket.
 google: services
-	AIRFLEET_GOOGLE=all $(PY) -m pytest tests/live/test_bucket.py tests/live/test_cloud_sql.py tests/live/test_cloudbuild.py
+	AIRFLEET_GOOGLE=all $(PY) -m pytest tests/live/test_bucket.py tests/live/test_cloud_sql.py tests/live/test_cloudbuild.py \
+	  tests/flows/test_iap_tunnel.py
 
 drills: services
 	AIRFLEET_DRILLS=all AIRFLEET_TEST_AIRFLOW=all $(PY) -m pytest --numprocesses=2 --dist=loadscope tests/live/test_drills.py

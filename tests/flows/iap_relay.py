@@ -47,6 +47,7 @@ class Relay:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "cert.pem", self.folder / "key.pem")
         words = {"ssl": context, "subprotocols": ["relay.tunnel.cloudproxy.app"], "max_size": None}
+        words["ping_interval"] = None  # a busy computer's gcloud is late, and this relay takes no tunnel up again
         async with serve(self._tunnel, "127.0.0.1", 0, **words) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self._ready.set()

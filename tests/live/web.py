@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 
 TOKEN_S = 1800
+ANSWER_S = 120  # of a computer that runs two installations and a ledger beside
 
 
 class Browser:
@@ -23,7 +24,7 @@ class Browser:
         self._open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())).open
 
     def get(self, path):
-        with self._open(self.base + path, timeout=30) as answer:
+        with self._open(self.base + path, timeout=ANSWER_S) as answer:
             return answer.geturl(), answer.read().decode()
 
     def login(self, username, password):
@@ -31,7 +32,7 @@ class Browser:
         _, page = self.get(self._login)
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
         form = urllib.parse.urlencode({"csrf_token": token, "username": username, "password": password}).encode()
-        with self._open(self.base + self._login, data=form, timeout=30) as answer:
+        with self._open(self.base + self._login, data=form, timeout=ANSWER_S) as answer:
             return answer.geturl()
 
     def dags(self):
@@ -78,5 +79,5 @@ class Api:
             headers={"Content-Type": "application/json", **({"Authorization": authorization} if authorization else {})},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
             return json.loads(answer.read())

@@ -20,7 +20,8 @@ from sandbox.machine import leader
 from tests.live.conftest import SITE_TAG, TWO, Installation, wait_for
 from tests.live.fleets import booted
 from tests.live.ledger.book import Book
-from tests.live.ledger.load import DAG, TASKS, Load
+from tests.live.ledger.bring import bring
+from tests.live.ledger.load import TASKS, Load
 from tests.live.team import CURRENT, Team
 from tests.live.web import Api
 
@@ -206,12 +207,7 @@ def test_a_dag_uses_both_queues_and_its_logs_are_read_across_hosts(fleet, people
 def test_a_rolling_restart_and_a_deploy_lose_no_task(fleet, people):
     """The ledger over hosts with different roles: every task that was asked for ended once, with its first try."""
     book = Book(fleet)
-    words = {"connection_id": "ledger", "conn_type": "postgres", "host": fleet.machines["svc"].address}
-    words |= {"schema": "airflow", "login": "airflow", "port": 5432}
-    fleet.api().ask("/connections", {**words, "password": fleet.secret_values()["database_password"]})
-    people.push("the ledger", ledger=DAG)
-    fleet.fab("deploy", "--restart", "changed")
-    wait_for(lambda: "'ledger'" in str(fleet.api().ask("/dags")), "the ledger's DAG", 120)
+    bring(fleet, fleet.api(), people)
     with Load(fleet.api(), book, longest_s=8, backlog=2 * SLOTS) as load:
         wait_for(lambda: book.begun() >= SLOTS, "a task in every slot", 120)
         fleet.fab("restart-workers", "--only", "worker", "--batch", "2")

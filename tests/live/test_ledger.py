@@ -11,14 +11,14 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from urllib.error import HTTPError
 
 import pytest
 
 from tests.live.conftest import wait_for
 from tests.live.ledger import note, page
 from tests.live.ledger.book import Book
-from tests.live.ledger.load import DAG, TASKS, Capacity, Load
+from tests.live.ledger.bring import bring
+from tests.live.ledger.load import TASKS, Capacity, Load
 from tests.live.ledger.patrol import Patrol
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
@@ -66,18 +66,8 @@ class Case:
 def case(first, team):
     installation = first.installation
     book = Book(installation)
-    api = first.api
-    words = {"connection_id": "ledger", "conn_type": "postgres", "host": installation.machines["svc"].address}
-    words |= {"schema": "airflow", "login": "airflow", "port": 5432}
-    try:
-        api.ask("/connections", {**words, "password": installation.secret_values()["database_password"]})
-    except HTTPError as e:
-        if e.code != 409:  # another module has made it
-            raise
-    team.push("the ledger", ledger=DAG)
-    installation.fab("deploy", "--restart", "changed")
-    wait_for(lambda: '"ledger"' in str(api.ask("/dags")).replace("'", '"'), "the ledger's DAG", 120)
-    return Case(installation, api, book, team)
+    bring(installation, first.api, team)
+    return Case(installation, first.api, book, team)
 
 
 @(pytest.mark.both if FULL else lambda test: test)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +18,9 @@ import pytest
 from tests.live.conftest import SITE_TAG, THREE, Installation, wait_for
 from tests.live.fleets import booted
 from tests.live.ledger.book import Book
-from tests.live.ledger.load import DAG, TASKS, Load
+from tests.live.ledger.bring import bring
+from tests.live.ledger.load import TASKS, Load
+from tests.live.meanwhile import Meanwhile
 from tests.live.team import Team
 from tests.live.web import Api
 
@@ -39,24 +40,15 @@ ROLES = {
 }
 
 
-class Visitor:
+class Visitor(Meanwhile):
     """Asks for the health of the API server five times a second, through the balancer, and notes when none answered."""
 
     def __init__(self, base):
+        super().__init__()
         self._url = f"{base}/api/v2/monitor/health"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._visit, daemon=True)
         self.visits, self.longest_away_s = 0, 0.0
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _visit(self):
+    def _go_on(self):
         well = time.monotonic()
         while not self._stop.wait(0.2):
             try:
@@ -80,12 +72,7 @@ def pair(tmp_path_factory):
             said = made.fab("bootstrap", timeout_s=3000).stdout
             api = Api(base, "admin", re.search(r"password: (\S+)", said)[1], THREE)
             people = Team(made, tmp_path_factory.mktemp("team") / "dags")
-            people.push("the ledger", ledger=DAG)
-            made.fab("deploy", "--restart", "changed")
-            words = {"connection_id": "ledger", "conn_type": "postgres", "host": made.machines["svc"].address}
-            words |= {"schema": "airflow", "login": "airflow", "port": 5432}
-            api.ask("/connections", {**words, "password": made.secret_values()["database_password"]})
-            wait_for(lambda: "'ledger'" in str(api.ask("/dags")), "the ledger's DAG", 120)
+            bring(made, api, people)
             yield made, api, base
         finally:
             balancer.kill()

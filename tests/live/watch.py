@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
+
+from tests.live.meanwhile import Meanwhile
 
 WATCH_S = 0.1
 
 
-class Watch:
+class Watch(Meanwhile):
     """Looks, all the while, whether a secret stands in any process's command line or environment.
 
     The machines are containers: every process of theirs is seen from here.
     """
 
     def __init__(self, values) -> None:
+        super().__init__()
         self.values = values
         self.found: set[str] = set()
         self.samples = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self):
+    def _go_on(self):
         while not self._stop.wait(WATCH_S):
             words = {name: value.encode() for name, value in self.values().items()}
             self.samples += 1

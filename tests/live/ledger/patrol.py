@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
+
+from tests.live.meanwhile import Meanwhile
 
 COMMANDS = ("doctor", "status")
 PAUSE_S = 2
 
 
-class Patrol:
+class Patrol(Meanwhile):
     """Runs `fab doctor --json` and `fab status --json` by turns as long as it lasts.
 
     `runs` counts them by the operation that they saw under way ("" for none), `held` what they held back, and `alarms`
@@ -19,23 +20,14 @@ class Patrol:
     """
 
     def __init__(self, installation):
+        super().__init__()
         self.runs: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
         self.alarms: list[str] = []
         self._installation = installation
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go_round, daemon=True)
         self._began = time.monotonic()
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _go_round(self):
+    def _go_on(self):
         while not self._stop.is_set():
             for command in COMMANDS:
                 self._ask(command)

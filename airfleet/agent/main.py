@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 
-from airfleet.agent import run
+from airfleet.agent import paths, run
 
 SILENCE_S = 90
 CHUNK = 64 * 1024
@@ -181,11 +181,11 @@ def serve(request, coming):
     elif op == "apply":
         return apply(request["changes"])
     elif op in STREAMS:
-        stream(op, request["words"])
+        stream(op, paths.named(request))
     elif op in TAKES:
-        receive(op, request["words"], coming)
+        receive(op, paths.named(request), coming)
     elif op in CALLS:
-        call(op, request["words"])
+        call(op, paths.named(request))
     else:
         raise run.Refused(f"this agent knows nothing of {op}", kind="usage")
     return True

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from fuzzing import HELD, TEXT, VALUES, tried
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from airfleet import answers, bundle
@@ -22,6 +22,7 @@ KINDS = st.sampled_from(
 CALLS = st.sampled_from(
     ["history", "verify_history", "members", "holder", "releases", "backup_list", "maintenance_marks"]
 )
+KNOWN = {*main.CALLS, *main.STREAMS, *main.TAKES}
 KEYS = (
     TEXT
     | st.lists(TEXT, max_size=3).map("/".join)
@@ -63,6 +64,8 @@ def test_any_look(told, resources):
 @tried()
 @given(CALLS, WORDS)
 @example("backup_list", {"folder": "a"})
+@example("history", {"path": 0, "limit": 1})
+@example("holder", {"lock": True})
 def test_any_call(told, name, words):
     """A call answers, or what it stumbled over is told."""
     told.clear()
@@ -74,6 +77,7 @@ def test_any_call(told, name, words):
 @given(VALUES | st.fixed_dictionaries({"op": TEXT | st.sampled_from(["look", "apply"])}, optional={"words": VALUES}))
 def test_any_request(told, request_):
     """What is no request is told as such."""
+    assume(not isinstance(request_, dict) or request_.get("op") not in KNOWN)  # done for real it would change this host
     told.clear()
     main.answer(request_, None)
     assert whole(told)[-1]["t"] == "failed"

@@ -7,6 +7,7 @@ import pty
 import select
 import subprocess
 import time
+from pathlib import Path
 
 
 def type_into(argv, answers, *, timeout_s=120, **more):
@@ -35,9 +36,19 @@ def type_into(argv, answers, *, timeout_s=120, **more):
             if waiting and (at := seen.find(waiting[0][0], read)) >= 0:
                 prompt, answer = waiting.pop(0)
                 read = at + len(prompt)
+                while not _waits(child.pid) and time.monotonic() < deadline:
+                    time.sleep(0.01)
                 os.write(ours, answer.encode())
     finally:
         os.close(ours)
         if child.poll() is None:
             child.kill()
             child.wait()
+
+
+def _waits(pid):
+    """Tell whether a process sleeps: a signal that comes just before it begins to read is seen only after that."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "SZ"
+    except FileNotFoundError:
+        return True

@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 BALANCER = Path(__file__).with_name("balancer.py").read_text()
-PORT, SLOTS, LONGEST_AWAY_S = 8080, 4, 3.0
+PORT, HEALTH, SLOTS, LONGEST_AWAY_S = 8080, "/api/v2/monitor/health", 4, 3.0
 ROLES = {
     "af1": {"roles": ["redis", "scheduler", "triggerer"]},
     "af2": {"roles": ["webserver"]},
@@ -45,7 +45,7 @@ class Visitor(Meanwhile):
 
     def __init__(self, base):
         super().__init__()
-        self._url = f"{base}/api/v2/monitor/health"
+        self._url = f"{base}{HEALTH}"
         self.visits, self.longest_away_s = 0, 0.0
 
     def _go_on(self):
@@ -67,7 +67,7 @@ def pair(tmp_path_factory):
         base = f"http://{made.machines['svc'].address}:{PORT}"
         made.edit(lambda value: value["airflow"].update(base_url=base))
         servers = [f"{made.machines[name].address}:80" for name in ("af2", "af3")]
-        balancer = made.stream("svc", "python3", "-c", BALANCER, str(PORT), *servers)
+        balancer = made.stream("svc", "python3", "-c", BALANCER, str(PORT), HEALTH, *servers)
         try:
             said = made.fab("bootstrap", timeout_s=3000).stdout
             api = Api(base, "admin", re.search(r"password: (\S+)", said)[1], THREE)

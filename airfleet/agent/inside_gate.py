@@ -22,10 +22,23 @@ RUNNING = (
     "select d.dag_id, d.fileloc, count(*) from dag d join dag_run r on r.dag_id = d.dag_id"
     " where {} and r.state in ('running', 'queued') group by d.dag_id, d.fileloc"
 )
+UNTOLD = {
+    "what": "the database does not tell which DAGs have runs under way",
+    "kind": "database",
+    "remedy": "read the line below; where it is that of another generation of Airflow: fab upgrade",
+}
 
 
 def inside(words, tell):
     """Return what parsing says; see airfleet.agent.gate."""
+    try:
+        return parse(words, tell)
+    except inside_postgres.Refusal as e:
+        return {"refused": e.args[0]}
+
+
+def parse(words, tell):
+    """Return what parsing says, and the database beside it; Refusal where that can't be asked."""
     site.main()  # as when Airflow starts: with what packages hook in
     sys.dont_write_bytecode = True
     began = time.monotonic()
@@ -94,8 +107,12 @@ def _queues(bag):
 def _vanished(words, dags, unknown):
     """Return {DAG: number of running runs} of those with running runs that no file has, unless its file is unknown."""
     connection = inside_postgres.connect(words["dsn"])
-    rows = inside_postgres.query(connection, RUNNING.format(words["active_dag"]))
-    connection.close()
+    try:
+        rows = inside_postgres.query(connection, RUNNING.format(words["active_dag"]))
+    except inside_postgres.psycopg2.Error as e:
+        raise inside_postgres.Refusal({**UNTOLD, "tail": str(e).strip()}) from e
+    finally:
+        connection.close()
     return {
         dag_id: count
         for dag_id, fileloc, count in rows

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.live.conftest import wait_for
+from tests.live.conftest import THREE, TWO, wait_for
 from tests.live.team import both, currents
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 
+OLDER = {TWO: "2.10.0", THREE: "3.1.0"}  # whose schema one of today leads to by a migration
 RELEASES = "/home/airflow/dags/releases"
 VENV = "/home/airflow/.pyenv/versions/.venv"
 AIRFLOW = ["runuser", "-u", "airflow", "--", "env", "AIRFLOW_HOME=/home/airflow/airflow", f"{VENV}/bin/airflow"]
@@ -71,7 +72,7 @@ def test_no_room_in_the_middle_of_prepare(installation, team):
 def test_a_pending_migration_is_made_once(installation, team):
     """A database behind the code: the plan names it, one host migrates it before the switch, all is well after it."""
     installation.fab("stop", "--service", "scheduler")
-    installation.on("af1", *AIRFLOW, "db", "downgrade", "--to-version", "2.10.0", "--yes")
+    installation.on("af1", *AIRFLOW, "db", "downgrade", "--to-version", OLDER[installation.airflow], "--yes")
     commit = team.push("with a migration")
     plan = installation.fab("deploy", "--dry-run", rc=10).stdout
     assert plan.count("schema metadata") == 1

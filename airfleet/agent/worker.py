@@ -5,6 +5,7 @@ If the operator is lost in the middle of a drain, the consumers come back before
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -14,7 +15,7 @@ PROGRAM = "inside_workers"
 BESIDE = ("inside_celery", "inside_postgres")
 PREFIX = "airflow-worker@"
 SLACK_S = 60
-GIVE_BACK_S = 25
+GIVE_BACK_S = 35  # longer than the program itself tries, and less than a lost operator's last words may take
 CUT_S = 60
 READY_S = 180
 QUICK_S = 0.5
@@ -163,7 +164,8 @@ def _empty(words, nodes, tell):
         return _ask(words, "drain", asked, tell, timeout_s=words["max_wait_s"] + SLACK_S)
     except run.Refused as e:
         if e.kind != "refused":
-            _give_back(words, nodes)
+            with contextlib.suppress(run.Refused):  # what went wrong first is told: without a broker this does as well
+                _give_back(words, nodes)
         raise
 
 

@@ -64,7 +64,7 @@ def rig(tmp_path_factory, drivers, agent, account):
     if REDIS is None:
         pytest.skip("redis-server is not installed here")
     folder = tmp_path_factory.mktemp("drained")
-    with redis(folder) as port:
+    with redis(folder, "--pidfile", str(folder / "redis.pid")) as port:
         broker = f"redis://127.0.0.1:{port}/0"
         (folder / "snoozing.py").write_text(SNOOZING.format(broker=broker))
         (folder / "airflow.cfg").write_text(f"[celery]\nbroker_url = {broker}\nresult_backend = {broker}\n")
@@ -225,3 +225,12 @@ def test_a_broker_that_is_away_is_said(fresh, tmp_path):
 
 def _children(rig):
     return Path(f"/proc/{rig.pid}/task/{rig.pid}/children").read_text().split()
+
+
+def test_without_a_broker_that_is_said(rig):
+    """Redis is gone (so this test is the last): the consumers stay away, and what went wrong first is told."""
+    os.kill(int((rig.folder / "redis.pid").read_text()), signal.SIGTERM)
+    answer = rig.drain(max_wait_s=5)
+    assert (answer["t"], answer["class"]) == ("failed", "failed")
+    assert "the broker cannot be asked: " in answer["error"]
+    assert "look at Redis" in answer["remedy"]

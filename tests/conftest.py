@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+import pytest
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
@@ -15,7 +16,7 @@ if os.environ.get("AIRFLEET_FUZZ") != "full":
     # The same examples in each run: no chance, and none of the words of whatever modules are loaded by then.
     settings.register_profile("ordinary", derandomize=True)
     settings.load_profile("ordinary")
-    providers._get_local_constants = providers.Constants
+    pytest.MonkeyPatch().setattr(providers, "_get_local_constants", providers.Constants)
 
 
 def scope_of(nodeid):

@@ -17,7 +17,7 @@ MAX_LINKS = 8
 LIMIT = 1024 * 1024  # bytes of a file that is read whole
 MOST = 200_000  # files of one tree
 DEEPEST = 100
-PLACES = ("path", "lock", "folder", "releases")  # the words of a request that are paths
+NAMING = ("path", "lock", "folder", "releases")  # the words of a request that are paths
 AS_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,7 +32,7 @@ class Odd(run.Refused):
 def named(request):
     """Return the words of a request; none of its paths is a number, which would be a descriptor of ours to `open`."""
     words = request["words"]
-    for name in PLACES:
+    for name in NAMING:
         if isinstance(words.get(name), (int, float)):
             raise run.Refused(f"{name}: a number is no path", kind="usage")
     return words

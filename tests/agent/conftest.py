@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from agent_services import postgres
 from git_repository import dags, release, repository, resolve  # noqa: F401  # fixtures of several tests
 
 from airfleet import answers, bundle
@@ -85,6 +86,13 @@ def agent() -> Agent:
 def account() -> str:
     """The account that everything is made as: whoever runs the tests."""
     return getpass.getuser()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The port of a PostgreSQL server of the module's own; its superuser is `postgres`, with the password `sup`."""
+    with postgres() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,12 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, free_port, postgres
+from agent_services import POSTGRES, free_port
 from backup_rig import KEY, OTHER_KEY, PASSWORD, Rig
 
 from airfleet.agent import backup_folder, run
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture

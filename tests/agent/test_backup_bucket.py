@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, postgres
+from agent_services import POSTGRES
 from backup_rig import Rig
 from bucket_rig import BUCKET, FOLDER, PATIENCE_S, PLACE, storage
 
@@ -23,12 +23,6 @@ MANIFEST = {"name": NAME, "format": 1}
 MIB = 1024 * 1024
 SESSION = r"^POST .*uploadType=resumable"
 needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, postgres
+from agent_services import POSTGRES
 from backup_rig import KEY, OTHER_KEY, PASSWORD, Rig
 
 from airfleet.agent import backup_restore
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 MUCH = "insert into dag_run (dag_id, said) select 'dag1', repeat(md5(n::text), 99) from generate_series(1, 8000) n"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, free_port, postgres, running
+from agent_services import POSTGRES, free_port, running
 
 from airfleet.generations import filled, generation_of
 
@@ -87,12 +87,6 @@ else:
     sys.exit(2)
 c.commit()
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def rig(tmp_path_factory, drivers, agent, account):
     if REDIS is None:
         pytest.skip("redis-server is not installed here")
     folder = tmp_path_factory.mktemp("drained")
-    with redis(folder, "--pidfile", str(folder / "redis.pid")) as port:
+    with redis(folder) as port:
         broker = f"redis://127.0.0.1:{port}/0"
         (folder / "snoozing.py").write_text(SNOOZING.format(broker=broker))
         (folder / "airflow.cfg").write_text(f"[celery]\nbroker_url = {broker}\nresult_backend = {broker}\n")
@@ -213,24 +213,28 @@ def test_a_crew_that_holds_tasks_and_runs_none_is_stuck(fresh):
     assert crew(fresh, twice=True)["nodes"][NODE]["stuck"] is None
 
 
-def test_a_broker_that_is_away_is_said(fresh, tmp_path):
+@pytest.fixture
+def nowhere(tmp_path):
+    """An airflow.cfg whose broker is away."""
+    path, address = tmp_path / "airflow.cfg", "redis://127.0.0.1:1/0"
+    path.write_text(f"[celery]\nbroker_url = {address}\nresult_backend = {address}\n")
+    return str(path)
+
+
+def test_a_drain_without_a_broker_says_so(fresh, nowhere):
+    """The consumers can't be given back either; what is told is what went wrong first."""
+    answer = fresh.drain(config=nowhere)
+    assert (answer["t"], answer["class"]) == ("failed", "failed")
+    assert "the broker cannot be asked: " in answer["error"]
+    assert "look at Redis" in answer["remedy"]
+
+
+def test_a_broker_that_is_away_is_said(fresh, nowhere):
     """No nodes, no numbers, and why."""
-    nowhere = tmp_path / "airflow.cfg"
-    address = "redis://127.0.0.1:1/0"
-    nowhere.write_text(f"[celery]\nbroker_url = {address}\nresult_backend = {address}\n")
-    seen = crew(fresh, config=str(nowhere))
+    seen = crew(fresh, config=nowhere)
     assert "refused" in seen["error"]
     assert (seen["nodes"], seen["unacked"]) == ({}, None)
 
 
 def _children(rig):
     return Path(f"/proc/{rig.pid}/task/{rig.pid}/children").read_text().split()
-
-
-def test_without_a_broker_that_is_said(rig):
-    """Redis is gone (so this test is the last): the consumers stay away, and what went wrong first is told."""
-    os.kill(int((rig.folder / "redis.pid").read_text()), signal.SIGTERM)
-    answer = rig.drain(max_wait_s=5)
-    assert (answer["t"], answer["class"]) == ("failed", "failed")
-    assert "the broker cannot be asked: " in answer["error"]
-    assert "look at Redis" in answer["remedy"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from agent_services import POSTGRES, postgres
+from agent_services import POSTGRES
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 
@@ -19,15 +19,8 @@ class DagBag:
 ACTIVE = "not d.is_stale"
 
 
-@pytest.fixture(scope="module")
-def port():
-    """The port of a PostgreSQL server."""
-    with postgres() as port:
-        yield port
-
-
 @pytest.fixture
-def words(drivers, account, port, tmp_path):
+def words(drivers, account, server, tmp_path):
     """What the gate is asked: of one file, in an environment whose Airflow finds no DAG in it."""
     venv = tmp_path / "venv"
     shutil.copytree(drivers, venv, symlinks=True)
@@ -41,7 +34,7 @@ def words(drivers, account, port, tmp_path):
     folder.mkdir()
     (folder / "hello.py").write_text("")
     release = {"venv": str(venv), "folder": str(folder), "plugins": ""}
-    dsn = {"host": "127.0.0.1", "port": port, "name": "postgres", "user": "postgres", "password": "sup"}
+    dsn = {"host": "127.0.0.1", "port": server, "name": "postgres", "user": "postgres", "password": "sup"}
     more = {"account": account, "env": {}, "timeout_s": 60, "dsn": dsn}
     return {**more, "candidate": release, "current": None, "dagbag": "stand_in_dagbag", "active_dag": ACTIVE}
 

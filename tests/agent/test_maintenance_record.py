@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from agent_services import POSTGRES, postgres
+from agent_services import POSTGRES
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
 
@@ -67,12 +67,6 @@ class Rig:
     def by_hand(self, dag, *, paused, event="paused"):
         self.sql(f"insert into log (event, dag_id, owner, dttm) values ('{event}', '{dag}', 'eve', now())")
         self.sql(f"update dag set is_paused = {paused} where dag_id = '{dag}'")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, free_port, postgres
+from agent_services import POSTGRES, free_port
 from backup_rig import KEY, PASSWORD, Rig
 from bucket_rig import BUCKET, FOLDER, PATIENCE_S, PLACE, storage
 
@@ -21,12 +21,6 @@ from airfleet import bundle, schedule
 from airfleet.agent import scheduled
 
 pytestmark = pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed here")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as port:
-        yield port
 
 
 class Nightly:

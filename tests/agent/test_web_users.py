@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from agent_services import POSTGRES
-from test_database import COMMANDS, migrated, server, sql, venv, words  # noqa: F401  # the same database
+from test_database import COMMANDS, migrated, sql, venv, words  # noqa: F401  # the same database
 
 from airfleet.generations import filled
 

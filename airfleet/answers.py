@@ -32,6 +32,7 @@ LINES: Mapping[str, Mapping[str, Any]] = {
     "answer": {"words": dict},
     "ready": {},
     "end": {},
+    "free": {},
 }
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     import paramiko
 
@@ -18,7 +18,7 @@ LONGEST = 64 * 1024 * 1024  # of one answer
 ERRORS = 64 * 1024  # of what is said beside the answers, its end
 
 
-def lines(channel: paramiko.Channel, errors: bytearray) -> Iterator[bytes]:
+def lines(channel: paramiko.Channel, errors: bytearray) -> Generator[bytes, None, None]:
     """Yield the lines that come; what comes on stderr is added to `errors`.
 
     However long whoever takes them is busy with one, as with a page that nobody turns: the agent hears of us.

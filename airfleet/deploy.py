@@ -20,7 +20,7 @@ from airfleet.way_back import WayBack
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.model import Change, Facts, Outcome, Stage, Words
     from airfleet.plan import Plan
     from airfleet.remote import Host

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airfleet import board, bootstrap, gates, rollout, session
+from airfleet import board, bootstrap_run, gates, rollout, session
 from airfleet.checkup import Checkup, crew_words, vitals_words
 from airfleet.desired import Target, stages_of
 from airfleet.doctor import report
@@ -146,7 +146,7 @@ class Examination:
             rollout.on_each(self.fleet.hosts, work, parallel=inventory.ssh.parallel)
             return found
 
-        target, facts = bootstrap.look(target, self.fleet.hosts, ask)
+        target, facts = bootstrap_run.look(target, self.fleet.hosts, ask)
         return {name: make_plan(name, stages_of(target, inventory.hosts[name]), fact) for name, fact in facts.items()}
 
 

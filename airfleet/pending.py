@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airfleet import bootstrap
+from airfleet import bootstrap_run
 from airfleet.desired import Target, stages_of
 from airfleet.plan import describe, make_plan
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def pending(target: Target, fleet: Fleet) -> list[str]:
     """Return a line for each change: none, where every host is as the inventory has it."""
-    target, facts = bootstrap.look(target, fleet.hosts, fleet.look)
+    target, facts = bootstrap_run.look(target, fleet.hosts, fleet.look)
     hosts = fleet.inventory.hosts
     plans = [make_plan(name, stages_of(target, hosts[name]), facts[name]) for name in fleet.hosts]
     return [f"{plan.host}: {describe(change)}" for plan in plans for change in plan.changes]

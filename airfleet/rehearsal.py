@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import airflow_cfg, bootstrap, findings, gates, rollout
+from airfleet import airflow_cfg, bootstrap_run, findings, gates, rollout
 from airfleet.desired import Target, stages_of
 from airfleet.errors import GateRefused
 from airfleet.findings import Finding
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from airfleet.backups import Backups
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.manifest import Backup
     from airfleet.model import Facts, Words
     from airfleet.session import Fleet
@@ -82,7 +82,7 @@ class Rehearsal:
 
     def in_order(self) -> None:
         """Refuse to begin where hosts are not as the inventory has them: what would be put back is not known then."""
-        target, facts = bootstrap.look(self._target(self.old), self.old.hosts, self.old.look)
+        target, facts = bootstrap_run.look(self._target(self.old), self.old.hosts, self.old.look)
         hosts = self.old.inventory.hosts
         plans = [make_plan(name, stages_of(target, hosts[name]), facts[name]) for name in self.old.hosts]
         if left := [f"{plan.host}: {describe(change)}" for plan in plans for change in plan.changes]:

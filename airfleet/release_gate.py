@@ -13,7 +13,7 @@ from airfleet.metadata import database_host, dsn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.desired import Target
     from airfleet.inventory import Inventory
     from airfleet.model import Words

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import paramiko
 
-from airfleet import answers, bundle
+from airfleet import answers, sending
 from airfleet.address import Address, connect
 from airfleet.channel import feed, lines, why_lost
-from airfleet.errors import (
-    ApplyFailed,
-    FleetError,
-    GateRefused,
-    HostChanged,
-    HostKeyRefused,
-    HostUnreachable,
-    NotHealthy,
-    RolloutStopped,
-    UsageError,
-)
+from airfleet.errors import FleetError, HostUnreachable
+from airfleet.host_errors import LOST, failed, no_agent
 from airfleet.model import Change, Facts, Key, Outcome, Resource, Seen, Words
 
 if TYPE_CHECKING:
@@ -31,19 +23,7 @@ if TYPE_CHECKING:
     from airfleet.transport import VerifiedConnection
 
 LOSSES = (OSError, EOFError, paramiko.SSHException)
-LOST = 70  # the agent's exit status when it has not heard from us
-CLASSES: dict[str, type[FleetError]] = {
-    "changed": HostChanged,
-    "room": GateRefused,
-    "refused": GateRefused,
-    "damaged": GateRefused,
-    "doubt": RolloutStopped,
-    "ref": GateRefused,
-    "away": HostUnreachable,
-    "hostkey": HostKeyRefused,
-    "database": NotHealthy,
-    "usage": UsageError,
-}
+FRESH_S = 60  # that an agent may have waited to be given a request; by itself it ends after 90
 
 
 class Host(Protocol):
@@ -73,11 +53,16 @@ class Host(Protocol):
         """End every conversation with the host."""
 
 
-class Started(NamedTuple):
-    """The channel of an agent that was started, and whether sudo was given a password for it."""
+class Agent(NamedTuple):
+    """An agent that waits for a request: its channel, since when, and which modules it has.
+
+    `with_password` tells whether sudo was given one for it.
+    """
 
     channel: paramiko.Channel
     with_password: bool
+    since: float
+    modules: frozenset[str] = sending.HEART
 
 
 class SshHost:
@@ -89,7 +74,7 @@ class SshHost:
         self._ask_password = ask_password
         self._sudo_password: str | None = None
         self._connection: VerifiedConnection | None = None
-        self._waiting: Started | None = None
+        self._waiting: list[Agent] = []
         self._lock: paramiko.Channel | None = None
         self._opening = threading.Lock()
         self._failure: FleetError | None = None
@@ -97,8 +82,8 @@ class SshHost:
     def open(self) -> None:
         """Connect and start an agent that waits for the first request: its start then costs nobody any time."""
         with self._opening:
-            if self._waiting is None:
-                self._waiting = self._start()
+            if not self._waiting:
+                self._waiting.append(self._start())
 
     def look(self, resources: Sequence[Resource]) -> Facts:
         """Return what is, for exactly these resources, in one round trip."""
@@ -106,7 +91,7 @@ class SshHost:
         seen: dict[Key, Seen] = {}
         for answer in self._converse({"op": "look", "resources": asked}):
             if answer["t"] == "failed":
-                raise self._error(answer)
+                raise failed(answer, self.name)
             if answer["t"] == "seen":
                 seen[answer["kind"], answer["key"]] = Seen(answer["state"], answer["detail"])
         if missing := [f"{r.kind} {r.key}" for r in resources if (r.kind, r.key) not in seen]:
@@ -136,7 +121,7 @@ class SshHost:
                         outcome.done.append(key)
                         outcome.told[key] = answer["told"]
                     case "failed":
-                        outcome.error = self._error(answer)
+                        outcome.error = failed(answer, self.name)
         except FleetError as e:
             outcome.error = e
         return outcome
@@ -146,7 +131,7 @@ class SshHost:
         result: Words = {}
         for answer in self._converse({"op": name, "words": words}):
             if answer["t"] == "failed":
-                raise self._error(answer)
+                raise failed(answer, self.name)
             if answer["t"] == "progress" and tell:
                 tell(("", name), answer["text"])
             if answer["t"] == "answer":
@@ -159,7 +144,7 @@ class SshHost:
         for answer in self._converse({"op": name, "words": words}, give=give):
             match answer["t"]:
                 case "failed":
-                    raise self._error(answer)
+                    raise failed(answer, self.name)
                 case "part":
                     take(answer["words"])
                 case "answer":
@@ -172,7 +157,7 @@ class SshHost:
         answer: Any = next(conversation, {"t": "end"})
         if answer["t"] != "answer":
             self._drop_lock()
-            raise self._error(answer) if answer["t"] == "failed" else self._no_agent(LOST, "")
+            raise failed(answer, self.name) if answer["t"] == "failed" else self._lost(None)
         result: Words = answer["words"]
         if result["held_by"]:
             self._drop_lock()
@@ -194,7 +179,7 @@ class SshHost:
         self._failure = None
         if self._connection is not None:
             self._connection.close()
-            self._connection = self._waiting = None
+            self._connection, self._waiting = None, []
 
     def _drop_lock(self) -> None:
         if self._lock is not None:
@@ -213,41 +198,55 @@ class SshHost:
                 raise
         return self._connection
 
-    def _agent(self) -> Started:
-        """Return an agent that waits for a request: the one that was started early, or a new one."""
+    def _agent(self) -> Agent:
+        """Return an agent that waits for a request: one that was started before, or a new one."""
         with self._opening:
-            waiting, self._waiting = self._waiting, None
-            return waiting or self._start()
+            while self._waiting:
+                agent = self._waiting.pop()
+                if time.monotonic() - agent.since < FRESH_S:
+                    return agent
+                agent.channel.close()
+            return self._start()
 
-    def _start(self) -> Started:
+    def _start(self) -> Agent:
         connection, password = self._connected(), self._sudo_password
-        command, before = bundle.command(str(connection.user), password)
+        command, before = sending.command(str(connection.user), password)
         try:
             channel = connection.transport.open_session(timeout=30)
             channel.exec_command(command)
             with suppress(OSError):  # it ended without reading: whoever asks it learns why
-                channel.sendall(before + bundle.program())
+                channel.sendall(before + sending.program())
         except LOSSES as e:
             raise self._lost(e) from e
-        return Started(channel, password is not None)
+        return Agent(channel, password is not None, time.monotonic())
 
     def _converse(self, words: Words, *, keep: bool = False, give: Iterable[bytes] = ()) -> Iterator[Any]:
-        """Send a request to a fresh agent and yield its answers; raise if it does not come to its end."""
-        channel, with_password = self._agent()
+        """Send a request to an agent and yield its answers; raise if it does not come to its end.
+
+        An agent that is done with it waits for the next one; with `keep` it is this host's lock from then on.
+        """
+        agent = self._agent()
+        channel, words = agent.channel, words if keep else {**words, "more": True}
         try:
             with suppress(OSError):  # it ended without reading: what it said on stderr, below, tells why
-                channel.sendall(bundle.request(words))
+                channel.sendall(sending.request(words, agent.modules))
             if keep:
                 self._lock = channel
             ended = answered = False
             errors = bytearray()
-            for line in lines(channel, errors):
-                answered = True
-                answer = answers.read(line, str(words["op"]), self.name)
-                ended = ended or answer["t"] in ("end", "failed")
-                if answer["t"] == "ready":
-                    feed(channel, give)
-                yield answer
+            with closing(lines(channel, errors)) as coming:
+                for line in coming:
+                    answered = True
+                    answer = answers.read(line, str(words["op"]), self.name)
+                    if ended and answer["t"] == "free":
+                        self._waiting.append(
+                            agent._replace(since=time.monotonic(), modules=agent.modules | sending.needed(words))
+                        )
+                        return
+                    ended = ended or answer["t"] in ("end", "failed")
+                    if answer["t"] == "ready":
+                        feed(channel, give)
+                    yield answer
             if not keep:
                 status = channel.recv_exit_status()
                 channel.close()
@@ -256,39 +255,17 @@ class SshHost:
         if ended or keep:
             return
         text = errors.decode(errors="replace").strip()
-        if not answered and "sudo" in text and "password" in text and not with_password:
+        if not answered and "sudo" in text and "password" in text and not agent.with_password:
             # Another agent may have been started meanwhile, also without: it is asked for once all the same.
             self._sudo_password = self._ask_password(self.name)
             yield from self._converse(words, give=give)
             return
-        raise self._no_agent(status, text)
+        raise self._lost(None) if status in (-1, LOST) else no_agent(text, status, self.name)
 
     def _lost(self, error: Exception | None) -> FleetError:
         why = f": {why_lost(error)}" if error else ""
         why += self._connection.last_words() if self._connection else ""
         return HostUnreachable(f"the connection was lost{why}", place=self.name, remedy="run it again")
-
-    def _no_agent(self, status: int, text: str) -> FleetError:
-        """Return why no agent answered, from what the shell or sudo said."""
-        if status in (-1, LOST):
-            return self._lost(None)
-        if "python3" in text and ("not found" in text or "No such file" in text):
-            return HostUnreachable(
-                "there is no python3 on this host", place=self.name, remedy="apt-get install python3 (3.9 or newer)"
-            )
-        if "sudo" in text:
-            return HostUnreachable(
-                f"no way to become root: {text}", place=self.name, remedy="give the login user sudo, or log in as root"
-            )
-        return HostUnreachable(f"the agent ended with {status}: {text[-2000:]}", place=self.name)
-
-    def _error(self, answer: Words) -> FleetError:
-        place = " ".join(str(word) for word in (self.name, answer["kind"], answer["key"]) if word)
-        problem = str(answer["error"])
-        if answer.get("tail"):
-            problem += "\n    " + str(answer["tail"]).replace("\n", "\n    ")
-        kind = CLASSES.get(str(answer["class"]), ApplyFailed)
-        return kind(problem, place=place, remedy=str(answer.get("remedy", "")))
 
 
 def local_user() -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airfleet import airflow_cfg, bootstrap, gates, pending, records, rollout, rotations, scram, session, users
+from airfleet import airflow_cfg, bootstrap_run, gates, pending, records, rollout, rotations, scram, session, users
 from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet.agent import effective
@@ -27,7 +27,7 @@ from airfleet.standstill import Standstill
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.model import Words
     from airfleet.remote import Host
     from airfleet.rotations import Phase
@@ -147,7 +147,7 @@ class Rotation:
             secret_store.save(self.fleet.secrets_path, self.fleet.secrets, gone)
 
     def _converge(self) -> None:
-        bootstrap.converge_to(self.fleet, self.screen, self.max_wait_s, upgrading=False)
+        bootstrap_run.converge_to(self.fleet, self.screen, self.max_wait_s, upgrading=False)
 
     def _verify(self) -> None:
         """Every host connects anew, and all its processes use the new value, also one with a drop-in of its own."""

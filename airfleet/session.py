@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airfleet import bundle, rollout
 from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
+from airfleet import sending
 from airfleet.address import Address
 from airfleet.batches import replaceable
 from airfleet.choice import chosen
@@ -91,10 +91,12 @@ class Fleet:
         """
         for host in list(self.hosts.values())[: self.inventory.ssh.parallel]:
             threading.Thread(target=_begin, args=(host,), daemon=True).start()
-        bundle.program()  # packed while the hosts answer
+        sending.program()  # packed while the hosts answer
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
+        from airfleet import rollout  # imported while the hosts answer
+
         return rollout.look(self.hosts, wanted, parallel=self.inventory.ssh.parallel, failures=self.failures)
 
     def bear(self, limit: int, say: Callable[[str, str], None]) -> None:

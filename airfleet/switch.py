@@ -19,7 +19,7 @@ from airfleet.way_back import MIGRATED, WayBack
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.desired import Target
     from airfleet.model import Change, Facts, Stage, Words
     from airfleet.session import Fleet

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airfleet import bootstrap, manifest, records, session
+from airfleet import bootstrap_run, manifest, records, session
 from airfleet.backups import Backups, Where
 from airfleet.errors import FleetError, RolloutStopped
 from airfleet.maintenance_on import On
@@ -21,7 +21,7 @@ from airfleet.upgrade_undo import put_back, undo_remedy
 from airfleet.upgrade_versions import both, write_version
 
 if TYPE_CHECKING:
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.model import Words
     from airfleet.session import Fleet
 
@@ -102,7 +102,7 @@ class _Upgrade:
         self.made = self._backup()
         self._begin("flip")
         forget_messages(self.old, self.new, self.screen)
-        bootstrap.converge_to(self.new, self.screen, self.wish.max_wait_s)
+        bootstrap_run.converge_to(self.new, self.screen, self.wish.max_wait_s)
         self._begin(LAST)
         end_maintenance(self.new, self.screen)
 

@@ -14,7 +14,7 @@ from airfleet.release_gate import served_queues
 from airfleet.workers import Wish
 
 if TYPE_CHECKING:
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.model import Words
     from airfleet.session import Fleet
 

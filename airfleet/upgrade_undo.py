@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airfleet import bootstrap, gates, manifest, records, session
+from airfleet import bootstrap_run, gates, manifest, records, session
 from airfleet.backups import Backups, Where
 from airfleet.desired import Target, stages_of
 from airfleet.errors import FleetError, RolloutStopped
@@ -15,7 +15,7 @@ from airfleet.upgrade_steps import end_maintenance, forget_messages, stop_all
 from airfleet.upgrade_versions import with_version, write_version
 
 if TYPE_CHECKING:
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.manifest import Backup
     from airfleet.model import Words
     from airfleet.session import Fleet
@@ -69,7 +69,7 @@ def put_back(
         if migrated and backup is not None:
             restored(old, new, backup, screen)
         else:
-            bootstrap.converge_to(old, screen)
+            bootstrap_run.converge_to(old, screen)
             end_maintenance(old, screen)
     except FleetError as e:
         entry["result"] = "stopped"
@@ -102,14 +102,14 @@ def restored(old: Fleet, new: Fleet, backup: Backup, screen: Screen) -> None:
     # The backup was made during maintenance: its DAGs are paused in it, and this is what unpauses them.
     backups.host.call("maintenance_recall", {"record": backup.words.get("maintenance")})
     forget_messages(new, old, screen)
-    bootstrap.converge_to(old, screen)
+    bootstrap_run.converge_to(old, screen)
     end_maintenance(old, screen)
 
 
 def _installed(fleet: Fleet) -> str:
     """Return the version of Airflow that is installed and linked to, whatever the inventory says."""
     target = Target(fleet.inventory, fleet.secrets, gates.constraints_of(fleet.inventory))
-    _, facts = bootstrap.look(target, fleet.hosts, fleet.look)
+    _, facts = bootstrap_run.look(target, fleet.hosts, fleet.look)
     found = facts[database_host(fleet.inventory)]["schema", "metadata"].detail.get("airflow")
     return str(found or fleet.inventory.airflow.version)
 
@@ -117,7 +117,7 @@ def _installed(fleet: Fleet) -> str:
 def _is_at_rest(old: Fleet) -> bool:
     """Tell whether the database is still as the old Airflow wants it, by that one's own environment."""
     target = Target(old.inventory, old.secrets, gates.constraints_of(old.inventory))
-    target, _ = bootstrap.look(target, old.hosts, old.look)
+    target, _ = bootstrap_run.look(target, old.hosts, old.look)
     name = database_host(old.inventory)
     stages = stages_of(target, old.inventory.hosts[name])
     schema: Any = next(r for stage in stages for r in stage.resources if r.kind == "schema")

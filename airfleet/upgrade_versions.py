@@ -13,7 +13,7 @@ from airfleet.inventory_checks import SUPPORTED_PYTHONS
 from airfleet.secret_origins import generated_for
 
 if TYPE_CHECKING:
-    from airfleet.bootstrap import Screen
+    from airfleet.bootstrap_run import Screen
     from airfleet.session import Fleet
 
 NOTHING = "nothing was contacted"

@@ -26,13 +26,14 @@ def stages() -> tuple[Stage, ...]:
 def plan(c: Any) -> None:
     """Look, compare, and print what would change."""
     from airfleet import session
-    from airfleet.plan import describe, make_plan
-    from tasks.screen import Screen
 
-    screen = Screen()
     with session.opened("", doing="benchmark", make_secrets=True) as fleet:
         fleet.connect()
-        wanted = stages()
+        # As `bootstrap.bring_up` does: imported while the hosts answer.
+        from airfleet.plan import describe, make_plan
+        from tasks.screen import Screen
+
+        screen, wanted = Screen(), stages()
         facts = fleet.look({name: [r for stage in wanted for r in stage.resources] for name in fleet.hosts})
         changes = [change for name in fleet.hosts for change in make_plan(name, wanted, facts[name]).changes]
         for change in changes:

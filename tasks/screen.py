@@ -12,13 +12,12 @@ from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from airfleet.answers import printable
-from airfleet.plan import describe, diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airfleet.model import Change, Key, Outcome
-from airfleet.plan import Plan
+    from airfleet.plan import Plan
 
 QUIET_S = 15
 HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of characters: no byte that was escaped
@@ -62,6 +61,8 @@ class Screen:
 
     def plans(self, plans: Sequence[Plan], mask: Callable[[str], str], *, whole: bool) -> None:
         """Print what would change on each host, stage by stage; `whole` shows long diffs, and those of new files."""
+        from airfleet.plan import describe, diff
+
         for plan in plans:
             if not plan:
                 continue

@@ -16,14 +16,9 @@ import subprocess
 import threading
 
 from airfleet.agent import paths, run, stream
+from airfleet.agent.register import NEEDED
 
 MARK = "\x1e"
-NEEDED = {
-    "inside_postgres": ("certificates",),
-    "inside_celery": ("replies",),
-    "inside_crew": ("replies",),
-    "inside_workers": ("replies",),
-}  # what a program of airfleet's needs of airfleet, before itself
 LOADER = """\
 import json, sys, types
 request = json.load(sys.stdin)

@@ -1,6 +1,8 @@
-"""The agent's one conversation: read a request, do it, answer in JSON lines, end when the operator is gone.
+"""The agent's conversation: read a request, do it, answer in JSON lines; the end when the operator is gone.
 
-A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS or STREAMS, …}.
+A request is one JSON object: {"op": "look" | "apply" | "lock" | a name in CALLS or STREAMS, …}, behind the modules that
+it needs and that were not sent before. With a true "more" it is done by a process of its own, which takes all that it
+came to know along; when that has ended a "free" is said, and the next request may come. Without, it is the last one.
 The answers are JSON lines: {"t": "seen" | "progress" | "done" | "failed" | "part" | "ready" | "answer" | "end", …}.
 What comes after the request says only that the operator is there; behind a "ready" it is what one of TAKES takes in.
 """
@@ -16,116 +18,16 @@ import select
 import signal
 import sys
 import threading
+import zlib
 
 from airfleet.agent import paths, run
+from airfleet.agent.register import CALLS, KINDS, STREAMS, TAKES, modules_of
 
 SILENCE_S = 90
+IDLE_S = 90  # that an agent waits for the next request
 CHUNK = 64 * 1024
-DIGITS = 20
-KINDS = {
-    "file": "files",
-    "directory": "files",
-    "link": "files",
-    "account": "accounts",
-    "packages": "packages",
-    "redis_user": "redis_user",
-    "self_signed": "self_signed",
-    "unit": "units",
-    "binary": "download",
-    "instances": "units",
-    "leftovers": "leftovers",
-    "disk": "system",
-    "pyenv": "python",
-    "python": "python",
-    "system_python": "python",
-    "uv": "venv",
-    "venv": "venv",
-    "mirror": "code",
-    "release": "code",
-    "schema": "database",
-    "admin": "database",
-    "way_back": "unconfirmed",
-}
-CALLS = {
-    "lock": "lock",
-    "holder": "lock",
-    "resolve": "code",
-    "catalogue": "venv",
-    "probe_bucket": "log_bucket",
-    "probe_redis": "probe",
-    "probe_database": "probe",
-    "probe_auth_proxy": "probe",
-    "probe_scheduler": "probe",
-    "probe_web": "probe",
-    "probe_workers": "probe",
-    "probe_flower": "probe",
-    "probe_proxy": "proxy",
-    "probe_api": "probe",
-    "journal": "units",
-    "gate": "gate",
-    "users": "users",
-    "create_user": "users",
-    "reset_password": "users",
-    "delete_user": "users",
-    "record": "history",
-    "history": "history",
-    "verify_history": "history",
-    "members": "history",
-    "audit_copy": "audit",
-    "audit_compare": "audit",
-    "releases": "releases",
-    "prune": "releases",
-    "release_of": "releases",
-    "steer": "services",
-    "patience": "patience",
-    "rehearse": "rehearsal",
-    "forget_messages": "broker",
-    "workers_look": "worker",
-    "restart_drained": "worker",
-    "stop_drained": "worker",
-    "start_worker": "worker",
-    "drain": "worker",
-    "vitals": "vitals",
-    "crew": "crew",
-    "runbook_step": "runbook",
-    "resume": "worker",
-    "redis_adopt": "redis_live",
-    "role_password": "rotation",
-    "fernet_unread": "rotation",
-    "fernet_encrypt": "rotation",
-    "reach": "reach",
-    "remains": "retire",
-    "clear": "retire",
-    "maintenance_look": "maintenance",
-    "maintenance_recall": "maintenance",
-    "maintenance_begin": "maintenance",
-    "maintenance_note": "maintenance",
-    "maintenance_unpause": "maintenance",
-    "maintenance_marks": "maintenance",
-    "maintenance_forget": "maintenance",
-    "active_units": "services",
-    "way_back_arm": "way_back",
-    "way_back_beat": "way_back",
-    "way_back_disarm": "way_back",
-    "backup_list": "backup_folder",
-    "backup_note": "backup_folder",
-    "backup_remove": "backup_folder",
-    "backup_clear": "backup_folder",
-    "bucket_list": "backup_bucket",
-    "bucket_note": "backup_bucket",
-    "bucket_remove": "backup_bucket",
-    "bucket_fetch": "backup_bucket",
-    "backup_verify": "backup_restore",
-    "backup_ready": "backup_restore",
-    "backup_restore": "backup_restore",
-}
-STREAMS = {
-    "backup_create": "backup",
-    "logs": "logs",
-    "task_log": "tasklog",
-    "airflow": "command",
-}
-TAKES = {"backup_receive": "backup_folder"}
+DIGITS = 40  # of a line with two lengths
+ENDING = (signal.SIGHUP, signal.SIGTERM)
 FRAMES = 16  # of what comes in are kept at most, until they are taken
 _writing = threading.Lock()
 
@@ -141,27 +43,77 @@ def say(answer):
         run.lose()  # nobody listens: this may be noticed here before it is at stdin
 
 
-def main():
-    """Serve one request from stdin."""
-    stdin = sys.stdin.buffer
-    request = _request(stdin)
-    signal.alarm(0)
-    coming = queue.Queue(FRAMES) if request["op"] in TAKES else None
-    threading.Thread(target=_watch, args=(stdin, coming), daemon=True).start()
-    for each in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
+def main(sources=None):
+    """Serve the requests on stdin; `sources` are those of the modules that are here, and get those that come."""
+    stdin, sources = sys.stdin.buffer, {} if sources is None else sources
     os.umask(0o022)
-    answer(request, coming)
+    request = _request(stdin, sources)
+    while request and request.get("more"):
+        signal.alarm(0)
+        _get_ready(request)
+        _do_apart(request, stdin)
+        say({"t": "free"})
+        signal.alarm(IDLE_S)
+        request = _request(stdin, sources)
+    signal.alarm(0)
+    if request:
+        _do(request, stdin)
 
 
-def _request(stdin):
-    """Return the request; what is none is one that nobody knows."""
+def _request(stdin, sources):
+    """Return the next request, None at the end; what is none is one that nobody knows."""
+    line = stdin.readline(DIGITS)
+    while line == b"\n":
+        line = stdin.readline(DIGITS)
+    if not line:
+        return None
     try:
-        request = run.parsed(stdin.read(max(0, int(stdin.readline(DIGITS)))))
-    except ValueError:
+        packed, length = map(int, line.split())
+        if packed > 0:
+            sources.update(json.loads(zlib.decompress(stdin.read(packed))))
+        request = run.parsed(stdin.read(max(0, length)))
+    except (ValueError, TypeError, OverflowError, zlib.error):
         request = None
     op = request.get("op") if isinstance(request, dict) else None
     return request if isinstance(op, str) else {"op": ""}
+
+
+def _get_ready(request):
+    """Import what a request needs before there is a process for it: the next ones have it then."""
+    try:
+        for name in modules_of(request):
+            importlib.import_module("airfleet.agent." + name)
+    except Exception:  # noqa: BLE001  # whoever does the request stumbles over the same, and tells
+        pass
+
+
+def _do_apart(request, stdin):
+    """Do a request in a process of its own, and wait for its end; if that was none in peace, it is ours too."""
+    ours, its = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(its)
+        _do(request, stdin, ours)
+        sys.stdout.flush()
+        os._exit(0)
+    os.close(ours)
+    for each in ENDING:
+        signal.signal(each, lambda number, _: os.kill(pid, number))
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    for each in ENDING:
+        signal.signal(each, signal.SIG_DFL)
+    os.close(its)
+    if status:
+        os._exit(status if status > 0 else run.LOST)
+
+
+def _do(request, stdin, parent=None):
+    """Do a request as long as the operator is there, and the process whose request it was."""
+    coming = queue.Queue(FRAMES) if request["op"] in TAKES else None
+    threading.Thread(target=_watch, args=(stdin, coming, parent), daemon=True).start()
+    for each in ENDING:
+        signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
+    answer(request, coming)
 
 
 def answer(request, coming):
@@ -287,12 +239,16 @@ def frames(more):
             yield base64.b64decode(frame)
 
 
-def _watch(stdin, coming=None):
-    """End, with everything that was started, when the operator's side is closed or has been silent too long."""
+def _watch(stdin, coming=None, parent=None):
+    """End, with everything that was started, when the operator's side is closed or has been silent too long.
+
+    And when `parent` is: the end of a pipe that the process has which waits for this one.
+    """
     fd = stdin.fileno()
+    watched = [fd] if parent is None else [fd, parent]
     while True:
-        ready, _, _ = select.select([fd], [], [], SILENCE_S)
-        data = os.read(fd, CHUNK) if ready else b""
+        ready, _, _ = select.select(watched, [], [], SILENCE_S)
+        data = os.read(fd, CHUNK) if ready == [fd] else b""
         if not data:
             run.lose()
         if coming:

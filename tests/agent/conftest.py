@@ -14,7 +14,7 @@ import pytest
 from agent_services import postgres
 from git_repository import dags, release, repository, resolve  # noqa: F401  # fixtures of several tests
 
-from airfleet import answers, bundle
+from airfleet import answers, sending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,9 @@ class Agent:
 
     def start(self, op: str, **words: object) -> subprocess.Popen:
         """Send a request and return the process; its stdin stays open, as the operator's connection would."""
-        argv = [self.python, "-I", "-c", bundle.LOADER]
+        argv = [self.python, "-I", "-c", sending.LOADER]
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        child.stdin.write(bundle.program() + bundle.request({"op": op, **words}))
+        child.stdin.write(sending.program() + sending.request({"op": op, **words}))
         child.stdin.flush()
         return child
 

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from airfleet import bundle
+from airfleet import sending
 from airfleet.agent import main, packages
 
 
@@ -85,8 +85,10 @@ def test_programs_end_with_the_connection(tmp_path):
 
 def test_a_word_before_the_program_is_passed_over(tmp_path):
     """A password that sudo did not need may be left on stdin: the loader looks for the program."""
-    child = subprocess.Popen([sys.executable, "-I", "-c", bundle.LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    child.stdin.write(b"not needed\n" + bundle.program() + bundle.request({"op": "look", "resources": []}))
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", sending.LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    child.stdin.write(b"not needed\n" + sending.program() + sending.request({"op": "look", "resources": []}))
     child.stdin.flush()
     assert json.loads(child.stdout.readline()) == {"t": "end"}
     end(child)

@@ -12,7 +12,7 @@ import pytest
 from agent_services import free_port
 
 from airfleet.errors import ApplyFailed
-from airfleet.remote import CLASSES
+from airfleet.host_errors import CLASSES
 
 CONTENT = b"#!/bin/sh\necho the proxy\n" * 100000
 RIGHT = hashlib.sha256(CONTENT).hexdigest()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airfleet import bundle
+from airfleet import sending
 
 LOST = 70
 JOURNALCTL = """\
@@ -76,7 +76,7 @@ class Journal:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        child.stdin.write(bundle.request({"op": "logs", "words": {**asked, **words}}))
+        child.stdin.write(sending.request({"op": "logs", "words": {**asked, **words}}))
         child.stdin.flush()
         return child
 

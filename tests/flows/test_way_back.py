@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sshd import Sshd
 
-from airfleet import board, bootstrap, history, session, way_back_files
+from airfleet import board, bootstrap, gates, history, session, way_back_files
 from airfleet import inventory as inventories
 from airfleet.checkup import Checkup
 from airfleet.desired import Target, stages_of
@@ -224,7 +224,7 @@ def hosts(install, diary, monkeypatch):
     for name in given.hosts:
         there = {(r.kind, r.key): r.state for s in stages_of(target, given.hosts[name]) for r in s.resources}
         made[name] = BackHost(name, diary, {} if name == "af3" else there)
-    monkeypatch.setattr(bootstrap.gates, "lint_config", lambda *_: None)
+    monkeypatch.setattr(gates, "lint_config", lambda *_: None)
     made["af2"].states["file", "/home/airflow/airflow/airflow.cfg"] = {"sha256": "another"}
 
     def make(name, address, ask):

@@ -18,8 +18,8 @@ from airfleet.checkup import Checkup
 from airfleet.doctor import report
 from airfleet.doctor.diagnosis import diagnose
 from airfleet.errors import FleetError, HostUnreachable
+from airfleet.host_errors import CLASSES
 from airfleet.inventory import parse
-from airfleet.remote import CLASSES
 from tasks import screen
 
 pytestmark = HELD

@@ -11,7 +11,7 @@ from fuzzing import HELD, TEXT, VALUES, tried
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from airfleet import answers, bundle
+from airfleet import answers, sending
 from airfleet.agent import main
 
 pytestmark = HELD
@@ -90,8 +90,8 @@ def test_any_request(told, request_):
 )
 def test_any_bytes_to_the_program(sent):
     """The program itself, by its real start: it ends, and at once, whatever follows its own text."""
-    argv = [sys.executable, "-I", "-c", bundle.LOADER]
-    done = subprocess.run(argv, input=bundle.program() + sent, capture_output=True, timeout=60)
+    argv = [sys.executable, "-I", "-c", sending.LOADER]
+    done = subprocess.run(argv, input=sending.program() + sent, capture_output=True, timeout=60)
     for line in done.stdout.splitlines():
         answers.parse(line)
     assert b"Traceback" not in done.stderr

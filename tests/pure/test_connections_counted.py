@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-from airfleet import bootstrap, connections, inventory
+from airfleet import bootstrap, bootstrap_run, connections, inventory
 from airfleet.secrets import Secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ def test_a_plan_warns(monkeypatch):
             inventory=of(most=25), hosts={}, bear=lambda *_: None, connect=lambda: None, secrets=Secrets({})
         )
 
-    monkeypatch.setattr(bootstrap, "_Run", NothingToDo)
+    monkeypatch.setattr(bootstrap_run, "Run", NothingToDo)
     monkeypatch.setattr(bootstrap.session, "opened", opened)
     said = []
     bootstrap.bring_up("", bootstrap.Wish(), SimpleNamespace(say=lambda text, style="": said.append((text, style))))

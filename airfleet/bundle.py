@@ -1,4 +1,4 @@
-"""Puts sources of `airfleet.agent` together: as they are, for `sending`, and as the text of a program that is installed.
+"""Puts sources of `airfleet.agent` together: as they are, for `sending`, and as a text that is installed as a program.
 
 What is installed is what a host does by itself, when nobody is there.
 """

@@ -16,13 +16,13 @@ from airfleet.layout import layout_of, release_target, venv_target
 from airfleet.model import Stage
 from airfleet.plan import describe
 from airfleet.resources import Link, Made, Unit
+from airfleet.wishes import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airfleet.model import Change, Facts, Resource
 
-ALWAYS, CHANGED, NEVER = "always", "changed", "never"
 SETTLED = ("system", "python", "config", "code", "redis")
 PREPARE, MIGRATE, SWITCH, SCHEDULER, WEB, FLOWER = "prepare", "migrate", "switch", "scheduler", "web", "flower"
 WORKERS = "workers of "

@@ -51,7 +51,7 @@ class WayBack:
             if "went back" in state:
                 self._went.add(name)
         if self._until:
-            self._beat_on()
+            self._beat_on(at_once=True)
 
     def arm(self, hosts: Iterable[str], stages: Mapping[str, Sequence[Stage]], facts: Mapping[str, Facts]) -> None:
         """Have each of these hosts keep what it is, and go back to it unless that is taken from it in time."""
@@ -90,7 +90,7 @@ class WayBack:
                 f" {confirm_s} s after the last sign of life",
                 "",
             )
-            self._beat_on()
+            self._beat_on(at_once=False)
 
     def withdraw(self, reason: str) -> None:
         """Disarm all over the connections that there are, and arm nothing more in this run: nobody is to go back."""
@@ -172,12 +172,14 @@ class WayBack:
         fleet = self._fleet
         return on_each(hosts, work, parallel=fleet.inventory.ssh.parallel, failures=fleet.failures)
 
-    def _beat_on(self) -> None:
+    def _beat_on(self, *, at_once: bool) -> None:
         if self._beating is None and (confirm_s := self._fleet.inventory.ssh.confirm_s):
-            self._beating = threading.Thread(target=self._beat, args=(confirm_s / BEATS,), daemon=True)
+            self._beating = threading.Thread(
+                target=self._beat, args=(confirm_s / BEATS, 0.0 if at_once else confirm_s / BEATS), daemon=True
+            )
             self._beating.start()
 
-    def _beat(self, every_s: float) -> None:
+    def _beat(self, every_s: float, first_s: float) -> None:
         """Tell every armed host now and then that somebody is at work; one that can't be told goes back in time."""
 
         def work(host: Host) -> None:
@@ -188,8 +190,7 @@ class WayBack:
                 if host.name in self._until and answer["until"] and not self._over.is_set():
                     self._until[host.name] = float(answer["until"])
 
-        while True:
+        while not self._over.wait(first_s):
+            first_s = every_s
             armed = {name: host for name, host in dict(self._fleet.hosts).items() if name in self._until}
             on_each(armed, work, parallel=self._fleet.inventory.ssh.parallel)
-            if self._over.wait(every_s):
-                return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airfleet import release_stages
 from airfleet.batches import ONE, Batch, checked_failures
 from airfleet.errors import UsageError
 
-POLICIES = (release_stages.ALWAYS, release_stages.CHANGED, release_stages.NEVER)
+ALWAYS, CHANGED, NEVER = "always", "changed", "never"
+POLICIES = (ALWAYS, CHANGED, NEVER)
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Wish:
     """What an operator may want of a deploy; `ref` empty is the inventory's branch."""
 
     ref: str = ""
-    restart: str = release_stages.ALWAYS
+    restart: str = ALWAYS
     max_wait_s: int = 3600
     lock_wait_s: int = 0
     accepted: frozenset[str] = field(default_factory=frozenset)

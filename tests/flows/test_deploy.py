@@ -9,7 +9,7 @@ import pytest
 
 from airfleet import inventory, release_stages
 from airfleet.batches import Batch
-from airfleet.deploy import Deploy
+from airfleet.deploy_run import Deploy
 from airfleet.desired import Target
 from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, LockHeld, RolloutStopped
 from airfleet.model import Outcome

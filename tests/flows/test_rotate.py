@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rotation_town import INVENTORY, OLD_KEY, SECRETS, Killed, Town
 
-from airfleet import bootstrap, gates, pending, standstill
+from airfleet import bootstrap_run, gates, pending, standstill
 from airfleet import secrets as secret_store
 from airfleet.errors import ApplyFailed, ChangesPending, FleetError, GateRefused, NotHealthy, UsageError
 from airfleet.rotate import Wish, rotate
@@ -41,7 +41,7 @@ def built(install, monkeypatch, tmp_path):
         towns[-1].step_over()
 
     monkeypatch.setattr(secret_store, "save", saved)
-    monkeypatch.setattr(bootstrap, "converge_to", lambda *words, **more: current().converge(*words, **more))
+    monkeypatch.setattr(bootstrap_run, "converge_to", lambda *words, **more: current().converge(*words, **more))
     monkeypatch.setattr(pending, "pending", lambda target, fleet: towns[-1].pending)
     monkeypatch.setattr(gates, "constraints_of", lambda found: {})
     monkeypatch.setattr(standstill, "POLL_S", 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from test_airflow_cfg import shipped_with
 from test_desired import CONSTRAINTS, all_secrets
 
-from airfleet import release_stages
+from airfleet import release_stages, wishes
 from airfleet.desired import Target
 from airfleet.resources import Unit
 
@@ -21,8 +21,8 @@ def units(given, restart):
 
 def test_never_wants_no_unit_and_always_wants_all_that_read_the_release():
     """Flower reads no DAGs: its unit is wanted, but with nothing of the release."""
-    assert units(target(), release_stages.NEVER) == {}
-    found = units(target(every_release=True), release_stages.ALWAYS)
+    assert units(target(), wishes.NEVER) == {}
+    found = units(target(every_release=True), wishes.ALWAYS)
     assert {"airflow-scheduler.service", "airflow-worker@1.service", "airflow-flower.service"} <= set(found)
     assert "airflow/dags/current" in str(found["airflow-worker@1.service"].reads)
     assert "dags/current" not in str(found["airflow-flower.service"].reads)
@@ -30,8 +30,8 @@ def test_never_wants_no_unit_and_always_wants_all_that_read_the_release():
 
 def test_only_with_every_release_is_another_release_stale_as_such():
     """Otherwise the host tells whether the process has read the same of both."""
-    strict = units(target(every_release=True), release_stages.ALWAYS)["airflow-scheduler.service"]
-    easy = units(target(), release_stages.CHANGED)["airflow-scheduler.service"]
+    strict = units(target(every_release=True), wishes.ALWAYS)["airflow-scheduler.service"]
+    easy = units(target(), wishes.CHANGED)["airflow-scheduler.service"]
     assert "release" not in strict.ask
     assert easy.ask["release"] == {"path": "/home/airflow/dags/current", "commit": "c" * 40, "plugins": ""}
     assert strict.state == easy.state

@@ -11,14 +11,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airfleet import board, bootstrap_run, gates, rollout, session
+from airfleet import board, bootstrap_run, gates, rollout
 from airfleet.checkup import Checkup, crew_words, vitals_words
 from airfleet.desired import Target, stages_of
-from airfleet.doctor import report
 from airfleet.doctor.diagnosis import CHECKS, QUICK, Diagnosis, diagnose
-from airfleet.doctor.finding import shown
 from airfleet.doctor.operation import HELD_BACK
-from airfleet.errors import FleetError, NotHealthy
+from airfleet.errors import FleetError
 from airfleet.metadata import database_host
 from airfleet.plan import make_plan
 
@@ -150,25 +148,8 @@ class Examination:
         return {name: make_plan(name, stages_of(target, inventory.hosts[name]), fact) for name, fact in facts.items()}
 
 
-def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:
-    """Print the status once, or every so many seconds; raise NotHealthy when something is wrong."""
-    with session.opened(env, doing="status", only=only) as fleet:
-        fleet.connect()
-        while True:
-            diagnosis = _show(fleet, screen)
-            if not every_s:
-                break
-            time.sleep(every_s)
-        if not _good(diagnosis):
-            raise NotHealthy(
-                shown(len(diagnosis.causes), "cause"),
-                place=fleet.inventory.environment,
-                remedy="fab doctor",
-                state="nothing was changed",
-            )
-
-
-def _show(fleet: Fleet, screen: Screen) -> Diagnosis:
+def status(fleet: Fleet, screen: Screen) -> Diagnosis:
+    """Show the status: what the hosts themselves tell first, then the whole; return what is wrong."""
     began = time.monotonic()
     examination = Examination(fleet, deep=False)
     first = examination.first()
@@ -187,34 +168,17 @@ def _board(checkup: Checkup, diagnosis: Diagnosis, took: str) -> list[tuple[str,
     return [(head, "bold"), *((line, "red" if board.BAD in line else "") for line in body)]
 
 
-def status_json(env: str, *, only: str) -> str:
+def status_json(fleet: Fleet) -> str:
     """Return the status as JSON."""
-    with session.opened(env, doing="status", only=only) as fleet:
-        fleet.connect()
-        examination = Examination(fleet, deep=False)
-        checkup, diagnosis = examination.judged(examination.whole(examination.first()), QUICK)
-        return fleet.secrets.mask(json.dumps(board.as_json(checkup, diagnosis), indent=1, default=str))
+    examination = Examination(fleet, deep=False)
+    checkup, diagnosis = examination.judged(examination.whole(examination.first()), QUICK)
+    return json.dumps(board.as_json(checkup, diagnosis), indent=1, default=str)
 
 
-def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen: Screen) -> None:
-    """Print what is wrong; raise NotHealthy when there is a cause, or where a look was not possible."""
-    began = time.monotonic()
-    with session.opened(env, doing="doctor", only=only) as fleet:
-        fleet.connect()
-        examination = Examination(fleet, deep=True)
-        _, diagnosis = examination.judged(examination.whole(examination.first()))
-        mask, took = fleet.secrets.mask, time.monotonic() - began
-        if as_json:
-            screen.say(mask(json.dumps(report.as_json(diagnosis), indent=1)))
-        else:
-            for text, style in report.lines(diagnosis, took, verbose=verbose):
-                screen.say(mask(text), style)
-        if not _good(diagnosis):
-            raise NotHealthy(
-                shown(len(diagnosis.causes), "cause") if diagnosis.causes else "a check failed",
-                place=fleet.inventory.environment,
-                state="nothing was changed",
-            )
+def whole_diagnosis(fleet: Fleet) -> Diagnosis:
+    """Return what is wrong, having looked at everything."""
+    examination = Examination(fleet, deep=True)
+    return examination.judged(examination.whole(examination.first()))[1]
 
 
 def checks() -> list[str]:
@@ -222,5 +186,6 @@ def checks() -> list[str]:
     return [check.title for check in CHECKS]
 
 
-def _good(diagnosis: Diagnosis) -> bool:
+def good(diagnosis: Diagnosis) -> bool:
+    """Tell whether nothing is wrong, as far as could be looked."""
     return not diagnosis.causes and not diagnosis.crashed

@@ -45,12 +45,15 @@ def plan(c: Any) -> None:
 @command(help={})
 def status(c: Any) -> None:
     """Ask every host and the Celery workers how they are, judge it, and lay the screen out."""
-    from airfleet import board, examine, session
-    from airfleet.doctor.diagnosis import QUICK, diagnose
-    from tasks.screen import Screen
+    from airfleet import session
 
     with session.opened("", doing="benchmark", make_secrets=True) as fleet:
         fleet.connect()
+        # As `status.show_status` does.
+        from airfleet import board, examine
+        from airfleet.doctor.diagnosis import QUICK, diagnose
+        from tasks.screen import Screen
+
         examination = examine.Examination(fleet, deep=False)
         checkup = examination.whole(examination.first())
         lines = board.lines(checkup, diagnose(checkup, QUICK))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import sandbox
 from benchmarks.state import FOLDER
+from sandbox import network
 from sandbox.inventory import ALL_ROLES, make_yaml
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def boot(site: Site, count: int, say: object = print) -> list[Machine]:
 
 
 def destroy(site: Site, count: int) -> None:
-    """Take the benchmark's machines away."""
+    """Take the benchmark's machines away, and their network where no other machine is in it."""
     for name in names(count):
         sandbox.destroy(name, site=site)
+    with site.lock():
+        if not site.machines():
+            network.remove_network(site)

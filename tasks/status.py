@@ -24,14 +24,14 @@ def status(c, env="", only="", json=False, watch=False, every=5):
     Every number is asked of the thing itself: heartbeats, a new connection to the database, a write to Redis, each
     worker's queues. What could not be found out is `?`, never ✓. Nothing is changed.
     """
-    from airfleet import examine
+    from airfleet import status as flow
     from tasks import screen
 
     report = screen.Screen()
     if json:
-        report.say(examine.status_json(environment(env), only=only))
+        report.say(flow.status_json(environment(env), only=only))
         return
-    examine.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
+    flow.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
 
 
 @command(
@@ -51,14 +51,16 @@ def doctor(c, env="", only="", json=False, list=False, verbose=False):
     effect, and what was looked at and is fine is named last. While somebody's command is under way, what that brings
     about by itself is told as held back, and is no cause. Changes nothing (a Redis key that lasts 5 s aside).
     """
-    from airfleet import examine
+    from airfleet import status as flow
     from tasks import screen
 
     report = screen.Screen()
     if list:
+        from airfleet import examine
+
         report.say("\n".join(examine.checks()))
         return
-    examine.show_diagnosis(environment(env), only=only, as_json=json, verbose=verbose, screen=report)
+    flow.show_diagnosis(environment(env), only=only, as_json=json, verbose=verbose, screen=report)
 
 
 @command(

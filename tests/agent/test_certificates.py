@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_services import POSTGRES, postgres
+from agent_services import POSTGRES
 from backup_rig import PASSWORD, Rig
 
 from airfleet import airflow_cfg, inventory, layout
@@ -28,12 +28,6 @@ dags: {{repository: "git@git.internal:data/dags.git"}}
 hosts:
   af1: {{address: 10.0.0.1, roles: [redis, webserver, scheduler, triggerer, worker, flower]}}
 """
-
-
-@pytest.fixture(scope="module")
-def port():
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +50,8 @@ def papers():
 
 
 @pytest.fixture
-def rig(agent, port, account, tmp_path):
-    return Rig(agent, port, account, tmp_path)
+def rig(agent, server, account, tmp_path):
+    return Rig(agent, server, account, tmp_path)
 
 
 @pytest.fixture
@@ -171,7 +165,7 @@ def test_the_doctors_way_names_a_file_that_is_missing(drivers, account, rig, ser
     assert "can't be read on this host" in tried(drivers, account, way)
 
 
-def test_a_file_that_is_no_good_authority_is_an_error_of_the_inventory(papers, tmp_path, port):
+def test_a_file_that_is_no_good_authority_is_an_error_of_the_inventory(papers, tmp_path, server):
     """Expired, a server's own certificate, a key, nothing there: each with its line and in its own words."""
     (tmp_path / "key.pem").write_text((papers / "ours.key").read_text() + (papers / "ours.pem").read_text())
     (tmp_path / "empty.pem").write_text("nothing\n")
@@ -185,20 +179,20 @@ def test_a_file_that_is_no_good_authority_is_an_error_of_the_inventory(papers, t
         (tmp_path, "gone", "can't be read: No such file or directory"),
     ):
         with pytest.raises(inventory.places.BadFile, match=r"inventory.yaml:3: database.ca: ") as caught:
-            inventory_of(folder, tmp_path, port, name)
+            inventory_of(folder, tmp_path, server, name)
         assert says in str(caught.value)
 
 
-def test_an_authority_that_nobody_looks_at_is_an_error(papers, tmp_path, port):
+def test_an_authority_that_nobody_looks_at_is_an_error(papers, tmp_path, server):
     """`prefer` takes whatever certificate comes: who names an authority wants to be told."""
     with pytest.raises(inventory.places.BadFile, match="prefer does not look at it: write sslmode: verify-ca"):
-        inventory_of(papers, tmp_path, port, sslmode="prefer")
+        inventory_of(papers, tmp_path, server, sslmode="prefer")
 
 
-def test_of_two_authorities_one_that_is_good_is_enough(papers, tmp_path, port):
+def test_of_two_authorities_one_that_is_good_is_enough(papers, tmp_path, server):
     """During a rotation the file has both; what stands between them is left out."""
     (tmp_path / "both.pem").write_text(
         f"subject=/CN=old\n{(papers / 'old.pem').read_text()}\n# new\n{(papers / 'ours.pem').read_text()}"
     )
-    found = inventory_of(tmp_path, tmp_path, port, "both").database.authority
+    found = inventory_of(tmp_path, tmp_path, server, "both").database.authority
     assert found == (papers / "old.pem").read_text() + (papers / "ours.pem").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airfleet import examine
+from airfleet import status
 from airfleet.errors import NotHealthy
 
 HEALTHY = json.loads((Path(__file__).parents[1] / "pure/data/checkup-healthy.json").read_text())
@@ -47,7 +47,7 @@ class Site:
         seen.update(active="inactive", sub="dead", since_s=1.0)
 
     def status(self, only=""):
-        return json.loads(examine.status_json("", only=only))
+        return json.loads(status.status_json("", only=only))
 
 
 class MemoryHost:
@@ -124,8 +124,8 @@ def test_what_is_held_back_is_no_reason_for_another_exit_code(site):
 
     site.stop_a_worker()
     site.facts["hosts"]["af1"]["operation"] = HOLDER
-    examine.show_status("", only="", every_s=0, screen=Board())
+    status.show_status("", only="", every_s=0, screen=Board())
     site.facts["hosts"]["af1"]["operation"] = None
     site.holders = [None]
     with pytest.raises(NotHealthy):
-        examine.show_status("", only="", every_s=0, screen=Board())
+        status.show_status("", only="", every_s=0, screen=Board())

@@ -42,6 +42,8 @@ else:
     with contextlib.redirect_stdout(printed):
         room["main"]()
     say({"answer": json.loads(printed.getvalue())})
+import gc
+gc.freeze()
 """
 
 

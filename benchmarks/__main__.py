@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Figures
     from benchmarks.tools import Tool
+    from sandbox import Machine
 
 MANY = 10  # from so many hosts on, three rounds say enough
 STARTS = 15
@@ -65,18 +66,13 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
     if set(options.tools) & {"pyinfra", "ansible"}:
         tools.install_rivals()
     most = max(options.hosts)
-    say(f"booting {most} machines")
+    timed, when = {}, {}
     try:
-        booted = machines.boot(site, most)
-        for count in {*options.hosts, most}:
-            machines.write_inventories(site, booted[:count])
-        say("bringing them into order")
-        command, env = tools.airfleet_command("bring", most)
-        measure.run([command], env, REPOSITORY)
-        timed, when = {}, {}
+        # As many machines as are asked, no more: forty that idle, or have just booted, are a load too.
         for count in options.hosts:
+            booted = _in_order(site, count)
             when[str(count)] = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}"
-            chosen = [tool for tool in tools.tools(site, booted[:count]) if tool.name in options.tools]
+            chosen = [tool for tool in tools.tools(site, booted) if tool.name in options.tools]
             rounds = options.rounds or (3 if count >= MANY else 7)
             timed[str(count)] = {
                 name: dataclasses.asdict(each) for name, each in interleaved(chosen, count, rounds).items()
@@ -92,6 +88,16 @@ def compare(site: Site, options: Any) -> dict[str, Any]:
         "hosts": timed,
         "startup": starts,
     }
+
+
+def _in_order(site: Site, count: int) -> Sequence[Machine]:
+    """Boot so many machines, those that run already among them, and have airfleet bring them to the state."""
+    say(f"booting {count} machines and bringing them into order")
+    booted = machines.boot(site, count)
+    machines.write_inventories(site, booted)
+    command, env = tools.airfleet_command("bring", count)
+    measure.run([command], env, REPOSITORY)
+    return booted
 
 
 def interleaved(chosen: Sequence[Tool], hosts: int, rounds: int) -> dict[str, Figures]:

@@ -13,7 +13,6 @@ import base64
 import importlib
 import json
 import os
-import queue
 import select
 import signal
 import sys
@@ -109,11 +108,17 @@ def _do_apart(request, stdin):
 
 def _do(request, stdin, parent=None):
     """Do a request as long as the operator is there, and the process whose request it was."""
-    coming = queue.Queue(FRAMES) if request["op"] in TAKES else None
+    coming = _frames_to_come() if request["op"] in TAKES else None
     threading.Thread(target=_watch, args=(stdin, coming, parent), daemon=True).start()
     for each in ENDING:
         signal.signal(each, lambda *_: threading.Thread(target=run.lose).start())
     answer(request, coming)
+
+
+def _frames_to_come():
+    import queue
+
+    return queue.Queue(FRAMES)
 
 
 def answer(request, coming):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import stat
 import time
@@ -68,6 +67,8 @@ def remove(path, account):
         folder, name = paths.open_folder(os.path.dirname(path)), os.path.basename(path)
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                import shutil
+
                 shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
             else:
                 os.unlink(name, dir_fd=folder)

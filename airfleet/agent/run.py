@@ -11,7 +11,6 @@ import signal
 import subprocess
 import threading
 import time
-import traceback
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAIL_LINES = 25
@@ -45,6 +44,8 @@ def words_of(error):
     if isinstance(error, Refused):
         return error.words()
     if not isinstance(error, (OSError, ValueError)):
+        import traceback  # not before it is needed: it imports more than all the rest here
+
         frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
         return Refused(
             f"airfleet did not foresee this: {type(error).__name__}: {error}",

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from airfleet.agent import code, files, paths, run
+from airfleet.agent import files, paths, run
 
 PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,NRestarts"
 SETTLE_S = 30
@@ -82,6 +82,8 @@ def _as_good(state, release):
         target = files.look_link(release["path"], {})[0]
         now = short(target["target"]) if target else state[name]
     if now != state[name]:
+        from airfleet.agent import code  # the longest module, for the rarest question
+
         folder = os.path.join(os.path.dirname(release["path"]), "releases")
         if not release["plugins"] or code.same(folder, state[name], now, release["plugins"]):
             state[name] = now

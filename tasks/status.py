@@ -29,9 +29,11 @@ def status(c, env="", only="", json=False, watch=False, every=5):
 
     report = screen.Screen()
     if json:
-        report.say(flow.status_json(environment(env), only=only))
+        with screen.piped():
+            report.say(flow.status_json(environment(env), only=only))
         return
-    flow.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
+    with screen.piped():
+        flow.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
 
 
 @command(
@@ -60,7 +62,8 @@ def doctor(c, env="", only="", json=False, list=False, verbose=False):
 
         report.say("\n".join(examine.checks()))
         return
-    flow.show_diagnosis(environment(env), only=only, as_json=json, verbose=verbose, screen=report)
+    with screen.piped():
+        flow.show_diagnosis(environment(env), only=only, as_json=json, verbose=verbose, screen=report)
 
 
 @command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from airfleet import log_servers
 from airfleet.doctor.finding import STARTING_S, Check, CouldNotLook, Fact, Finding, Layer, shown, span, told_by
 from airfleet.generations import generation_of
 
@@ -29,7 +30,8 @@ def beats(service: str, finding: str, impact: str) -> Check:
             seen = c.unit(name, unit)
             if not seen:
                 continue
-            here = (name, c.inventory.hosts[name].address)
+            host = c.inventory.hosts[name]
+            here = (name, host.address, log_servers.address(c.inventory, host))
             jobs = [job for job in c.airflow["jobs"] if job["type"] == found.job and job["host"] in here]
             age = min((job["age_s"] for job in jobs), default=None)
             if age is not None and age < BEAT_S:

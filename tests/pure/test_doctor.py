@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,16 @@ def test_status_shows_it_on_one_screen(case):
         assert next(line for line in lines if line[:1] not in "~? ").startswith("✗")
     assert board.as_json(c, found)["well"] is not bool(case.get("causes"))
     json.dumps(board.as_json(c, found))
+
+
+def test_the_hearts_of_a_host_that_is_alone_are_found_where_airflow_has_them():
+    """There Airflow calls it 127.0.0.1; among others that would be nobody's heart."""
+    c = checkup({"set": {f"hosts.af1.stores.airflow.jobs.{number}.host": "127.0.0.1" for number in (0, 1)}})
+    lines = INVENTORY.format(bucket="~", schedule="~", version="2.11.2").splitlines(keepends=True)
+    alone = replace(c, inventory=parse("".join(lines[:-1]), Path("inventory.yaml")), hosts={"af1": c.hosts["af1"]})
+    hearts = [check for check in CHECKS if check.title.endswith("'s heartbeat")]
+    assert [len(list(check.rule(c))) for check in hearts] == [1] * len(hearts)
+    assert [list(check.rule(alone)) for check in hearts] == [[]] * len(hearts)
 
 
 def test_every_rule_has_a_case():

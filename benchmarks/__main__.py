@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MANY = 10  # from so many hosts on, three rounds say enough
 STARTS = 15
+SETTLED_S = 120
 NAMES = ("ssh", "airfleet", "status", "pyinfra", "ansible")
 
 
@@ -97,6 +98,7 @@ def _in_order(site: Site, count: int) -> Sequence[Machine]:
     machines.write_inventories(site, booted)
     command, env = tools.airfleet_command("bring", count)
     measure.run([command], env, REPOSITORY)
+    measure.wait_for_quiet(SETTLED_S)  # machines that have just booted have much to do
     return booted
 
 

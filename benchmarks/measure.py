@@ -49,9 +49,9 @@ def run(commands: Sequence[Sequence[str]], env: Mapping[str, str], cwd: Path) ->
     return Run(text, seconds, max(usage.ru_maxrss for _, _, usage in ended))
 
 
-def wait_for_quiet() -> None:
+def wait_for_quiet(patience_s: float = PATIENCE_S) -> None:
     """Wait, but not for ever, until the computer does little else."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     idle = 0.0
     while idle < QUIET and time.monotonic() < deadline:
         before = _ticks()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 AGENT = Path(__file__).parent / "agent"
 # By words: some Pythons can't parse in two threads at once (python/cpython#106905).
@@ -45,15 +45,20 @@ sys.exit(main(sys.argv[2]))
 """
 
 
-def sources_of(names: Iterable[str]) -> str:
-    """Return the text of these modules of the agent, and of all that they import of it, for an installed program."""
-    found: dict[str, str] = {}
-    left = list(names)
+def with_all(names: Iterable[str], needs: Callable[[str], Iterable[str]]) -> frozenset[str]:
+    """Return these modules, all that `needs` says of each, and so on."""
+    found: set[str] = set()
+    left = set(names)
     while left:
         name = left.pop()
-        if name not in found:
-            found[name] = text_of(name)
-            left += imported(found[name])
+        found.add(name)
+        left |= {*needs(name)} - found
+    return frozenset(found)
+
+
+def sources_of(names: Iterable[str]) -> str:
+    """Return the text of these modules of the agent, and of all that they import of it, for an installed program."""
+    found = with_all(names, lambda name: imported(text_of(name)))
     texts = {"airfleet": "", "airfleet.agent": "", **named(found)}
     return "".join(f"{BEGINS}{name}\n{text}" for name, text in texts.items())
 

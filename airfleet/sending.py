@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airfleet.agent import register
-from airfleet.bundle import FIND, imported, named, text_of
+from airfleet.bundle import FIND, imported, named, text_of, with_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -80,14 +80,12 @@ def needed(words: Mapping[str, Any]) -> frozenset[str]:
 @cache
 def _closure(names: frozenset[str]) -> frozenset[str]:
     """Return these modules of the agent, and all that they import, or start in an environment's Python."""
-    found: set[str] = set()
-    left = set(names) - HEART
-    while left:
-        name = left.pop()
-        found.add(name)
-        more = {*imported(text_of(name)), *STARTED.findall(text_of(name)), *register.NEEDED.get(name, ())}
-        left |= more - found - HEART
-    return frozenset(found)
+
+    def needs(name: str) -> set[str]:
+        text = text_of(name)
+        return {*imported(text), *STARTED.findall(text), *register.NEEDED.get(name, ())} - HEART
+
+    return with_all(names - HEART, needs)
 
 
 @cache

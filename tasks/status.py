@@ -28,12 +28,11 @@ def status(c, env="", only="", json=False, watch=False, every=5):
     from tasks import screen
 
     report = screen.Screen()
-    if json:
-        with screen.piped():
-            report.say(flow.status_json(environment(env), only=only))
-        return
     with screen.piped():
-        flow.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
+        if json:
+            report.say(flow.status_json(environment(env), only=only))
+        else:
+            flow.show_status(environment(env), only=only, every_s=every if watch else 0, screen=report)
 
 
 @command(

@@ -19,6 +19,7 @@ from airfleet.agent import paths, run, stream
 from airfleet.agent.register import NEEDED
 
 MARK = "\x1e"
+# At its end what was imported is frozen: Python need not search all of Airflow for garbage then.
 LOADER = """\
 import json, sys, types
 request = json.load(sys.stdin)

@@ -81,6 +81,25 @@ def test_a_reader_who_has_read_enough_ends_the_command_in_peace():
     assert (child.stderr.read(), child.wait(20)) == (b"", 0)
 
 
+@pytest.mark.parametrize("command", ["status.body(c, json=True)", "status.body(c)", "doctor.body(c)"])
+def test_what_on_call_asks_first_ends_in_peace_too(command):
+    """`fab status --json | head`, and the others: whoever has read enough reads no traceback."""
+    program = (
+        "from types import SimpleNamespace as N\n"
+        "from airfleet import status as flow\n"
+        "from tasks.status import doctor, status\n"
+        "text = 'line\\n' * 1000000\n"
+        "flow.status_json = lambda *_, **__: text\n"
+        "flow.show_status = flow.show_diagnosis = lambda *_, screen, **__: screen.say(text)\n"
+        f"c = N(config=N(run=N(dry=False)))\n{command}\n"
+    )
+    argv = [sys.executable, "-c", program]
+    child = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.readline()
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait(20)) == (b"", 0)
+
+
 def test_bytes_that_are_no_text_are_written_as_they_came():
     """A file that is written from here is what it would be on the host; the two outputs stay apart."""
     child = printing('screen.write("a\\udcff\\n"); screen.write("b\\n", error=True)')

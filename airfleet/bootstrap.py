@@ -26,9 +26,9 @@ class Wish:
 
 def bring_up(env: str, wish: Wish, screen: Screen) -> None:
     """Bring every host to the inventory; with `dry_run` print the plan and raise ChangesPending if there is one."""
-    with session.opened(env, doing="bootstrap", only=wish.only, make_secrets=True) as fleet:
-        fleet.bear(checked_failures(wish.max_failures), screen.say)
-        fleet.connect()
+    limit = checked_failures(wish.max_failures)
+    with session.opened(env, doing="bootstrap", only=wish.only, make_secrets=True, connect=True) as fleet:
+        fleet.bear(limit, screen.say)
         # Imported while the hosts answer.
         from airfleet import members, records
         from airfleet.bootstrap_run import Run

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 def deploy(env: str, wish: Wish, screen: Screen) -> None:
     """Bring all hosts to the commit that a ref is now, or raise; with `dry_run` ChangesPending if that is a change."""
     wish.checked()
-    with session.opened(env, doing="deploy") as fleet:
-        fleet.connect()
+    with session.opened(env, doing="deploy", connect=True) as fleet:
         from airfleet.deploy_run import Deploy  # imported while the hosts answer
 
         with fleet.locked(wait_s=wish.lock_wait_s, say=screen.say):
@@ -25,8 +24,7 @@ def deploy(env: str, wish: Wish, screen: Screen) -> None:
 def rollback(env: str, release: str, wish: Wish, screen: Screen) -> None:
     """Bring all hosts back to the release that ran before this one, or to one that is named."""
     wish.checked()
-    with session.opened(env, doing=history.BACKWARD) as fleet:
-        fleet.connect()
+    with session.opened(env, doing=history.BACKWARD, connect=True) as fleet:
         from airfleet.deploy_run import Deploy  # imported while the hosts answer
 
         with fleet.locked(wait_s=wish.lock_wait_s, say=screen.say):

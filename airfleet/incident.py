@@ -45,8 +45,7 @@ def write_archive(env: str, *, task: str, since: str, folder: Path, screen: Scre
             f"{task!r}", place="--task", remedy='"DAG TASK" or "DAG TASK RUN"', state="nothing was contacted"
         )
     missing: list[str] = []
-    with session.opened(env, doing="incident") as fleet:
-        fleet.connect()
+    with session.opened(env, doing="incident", connect=True) as fleet:
         name = f"incident-{fleet.inventory.environment}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         screen.say("looking at hosts, stores, workers")
         found = list(_seen(fleet, missing))

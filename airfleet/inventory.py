@@ -14,6 +14,7 @@ from airfleet import patterns, places
 from airfleet.errors import UsageError
 from airfleet.inventory_checks import SUPPORTED_PYTHONS, SUPPORTED_VERSIONS, cross_checks
 from airfleet.inventory_errors import reading
+from airfleet.inventory_file import path_of
 from airfleet.inventory_paths import with_paths
 from airfleet.sections import (
     Address,
@@ -77,7 +78,6 @@ _EXAMPLE = re.compile(  # RFC 5737, 3849, 2606
     r"(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|2001:db8:.*|(.+\.)?example\.(com|net|org)|(.+\.)?(example|test|invalid)",
     re.IGNORECASE,
 )
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class Host(Section):
@@ -197,29 +197,6 @@ def parse(text: str, path: Path) -> Inventory:
     if document.complaints:
         raise places.BadFile(document.complaints)
     return inventory
-
-
-def path_of(env: str, root: Path) -> Path:
-    """Return the inventory file of an environment: inventory.yaml, or inventory.NAME.yaml beside it."""
-    if env and not _ENVIRONMENT.fullmatch(env):
-        raise UsageError(
-            f"{env[:60]!r} can't be the name of an environment",
-            remedy="use letters, digits, _ and -: `--env staging` reads inventory.staging.yaml",
-            state="nothing was contacted",
-        )
-    path = root / (f"inventory.{env}.yaml" if env else "inventory.yaml")
-    if not path.is_file():
-        there = sorted(each.name for each in root.glob("inventory*.yaml"))
-        names = [name.removeprefix("inventory.").removesuffix(".yaml") for name in there if name != "inventory.yaml"]
-        raise UsageError(
-            f"no such file{places.nearest(env, names) if env else ''}",
-            place=path.name,
-            remedy=f"choose one that exists: {', '.join(there)}"
-            if there
-            else f"write {path.name} in {root.absolute()}",
-            state="nothing was contacted",
-        )
-    return path
 
 
 def example_hosts(inventory: Inventory) -> tuple[str, ...]:

@@ -36,8 +36,7 @@ IDLE_S = 5
 
 def switch_off(env: str, only: str, screen: Screen) -> None:
     """Put back what `switch_on` changed, or what is left of it to put back; say so where maintenance is off."""
-    with session.opened(env, doing="maintenance.off", only=only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="maintenance.off", only=only, connect=True) as fleet:
         run = Maintenance(fleet, screen)
         with fleet.locked():
             record = run.look()

@@ -39,8 +39,7 @@ class Wish:
 
 def switch_on(env: str, wish: Wish, screen: Screen) -> None:
     """Pause all DAGs that are active and not paused, and drain the workers; if that fails, put everything back."""
-    with session.opened(env, doing="maintenance.on", only=wish.only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="maintenance.on", only=wish.only, connect=True) as fleet:
         run = On(fleet, screen, wish)
         if wish.dry_run:
             run.plan()

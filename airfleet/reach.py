@@ -64,8 +64,7 @@ def probe(env: str, *, only: str, timeout_s: int) -> Probe:
     """Try every way from the chosen hosts."""
     if timeout_s < 1:
         raise UsageError(f"{timeout_s} s", place="--timeout", state="nothing was contacted")
-    with session.opened(env, doing="firewall", only=only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="firewall", only=only, connect=True) as fleet:
         return Probe(fleet.inventory).of(fleet.hosts, timeout_s)
 
 

@@ -13,8 +13,7 @@ from airfleet.rollout import on_each
 
 def releases(env: str) -> list[dict[str, Any]]:
     """Return each release that is on any host, the newest first: commit, subject, made_at, hosts, current on which."""
-    with session.opened(env, doing="releases") as fleet:
-        fleet.connect()
+    with session.opened(env, doing="releases", connect=True) as fleet:
         words: dict[str, object] = {"releases": layout_of(fleet.inventory).releases}
         seen: dict[str, Any] = on_each(
             fleet.hosts, lambda host: host.call("releases", dict(words)), parallel=fleet.inventory.ssh.parallel
@@ -36,8 +35,7 @@ def entries(env: str, limit: int) -> list[dict[str, Any]]:
     """Return the newest entries of the history, oldest first."""
     if limit < 1:
         raise UsageError("--limit is a number from 1 on", state="nothing was contacted")
-    with session.opened(env, doing="history") as fleet:
-        fleet.connect()
+    with session.opened(env, doing="history", connect=True) as fleet:
         return records.read(fleet, limit)
 
 
@@ -46,8 +44,7 @@ def verified(env: str) -> dict[str, Any]:
 
     Where the hosts copy their history to a bucket, each has "bucket": its place, and what `audit_compare` answers.
     """
-    with session.opened(env, doing="history") as fleet:
-        fleet.connect()
+    with session.opened(env, doing="history", connect=True) as fleet:
         seen = records.verify(fleet)
         copied = records.audited(fleet)
     hosts = {name: {key: answer[key] for key in ("lines", "chained", "faults")} for name, answer in seen.items()}

@@ -11,6 +11,7 @@ from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet import session
 from airfleet.errors import ChangesPending, FleetError, GateRefused, HostUnreachable, UsageError
+from airfleet.inventory_file import secrets_beside
 from airfleet.secret_forms import GENERATED, NAMES
 from airfleet.secret_manager import LATEST, NOBODY, Manager, NotEnabled
 from airfleet.secret_origins import load, manager_of, needed, taken
@@ -159,7 +160,7 @@ def _upload(
 
 def _opened(env: str) -> tuple[Path, Inventory]:
     path = inventories.path_of(env, session.inventories_root())
-    return secret_store.path_beside(path), inventories.load(path)
+    return secrets_beside(path), inventories.load(path)
 
 
 def _at_hand(name: str, known: Secrets, inventory: Inventory) -> Origin:

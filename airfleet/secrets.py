@@ -153,11 +153,6 @@ class Secrets:
         return Mask(secret.reveal() for secret in self.values.values())
 
 
-def path_beside(inventory: Path) -> Path:
-    """Return where the secrets of an inventory are: `secrets.NAME.yaml` beside `inventory.NAME.yaml`."""
-    return inventory.with_name("secrets" + inventory.name.removeprefix("inventory"))
-
-
 def load(path: Path, environ: Mapping[str, str]) -> Secrets:
     """Return the secrets of this file, which need not exist, and of the environment, which wins.
 

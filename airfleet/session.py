@@ -11,20 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airfleet import inventory as inventories
-from airfleet import secrets as secret_store
-from airfleet import sending
+from airfleet import ahead, sending
 from airfleet.address import Address
 from airfleet.batches import replaceable
 from airfleet.choice import chosen
 from airfleet.errors import FleetError, HostUnreachable, LockHeld, RolloutStopped
 from airfleet.failures import Failures
+from airfleet.inventory_file import path_of, secrets_beside
 from airfleet.remote import SshHost, local_user
-from airfleet.secret_origins import generated_for, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from airfleet import inventory as inventories
     from airfleet.inventory import Inventory
     from airfleet.model import Facts, Resource
     from airfleet.remote import Host
@@ -89,9 +88,7 @@ class Fleet:
 
         At the end an agent waits on each for the first request.
         """
-        for host in list(self.hosts.values())[: self.inventory.ssh.parallel]:
-            threading.Thread(target=_begin, args=(host,), daemon=True).start()
-        sending.program()  # packed while the hosts answer
+        _connect(list(self.hosts.values())[: self.inventory.ssh.parallel])
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
@@ -164,8 +161,7 @@ class Fleet:
     def close(self) -> None:
         """End every connection."""
         self._stop.set()
-        for host in self.everyone.values():
-            host.close()
+        _close(self.everyone.values())
 
     def finish(self) -> None:
         """End every connection, the lock's too; then do what was left for afterwards."""
@@ -176,26 +172,68 @@ class Fleet:
 
 @contextmanager
 def opened(
-    env: str, *, doing: str, only: str = "", make_secrets: bool = False, root: Path | None = None
+    env: str,
+    *,
+    doing: str,
+    only: str = "",
+    make_secrets: bool = False,
+    connect: bool = False,
+    root: Path | None = None,
 ) -> Iterator[Fleet]:
     """Open a session with the hosts of an inventory; `only` chooses some of them, comma separated.
 
-    Connections are made when a host is first asked. With `make_secrets` those that can be generated are, in memory.
+    Connections are made when a host is first asked; with `connect` at once to every host, in the background. With
+    `make_secrets` those that can be generated are, in memory.
     """
-    path = inventories.path_of(env, root or inventories_root())
+    path, ask = path_of(env, root or inventories_root()), _Asker()
+    memory = ahead.Memory(path, os.environ)
+    early = {name: SshHost(name, place, ask) for name, place in memory.places.items()} if connect and not only else {}
+    _connect(early.values())
+    try:
+        fleet = _read(path, memory, early, ask, only=only, make_secrets=make_secrets, doing=doing)
+    except BaseException:
+        _close(early.values())
+        raise
+    try:
+        if connect:
+            fleet.connect()
+        yield fleet
+    finally:
+        fleet.finish()
+
+
+def _read(
+    path: Path,
+    memory: ahead.Memory,
+    early: Mapping[str, Host],
+    ask: _Asker,
+    *,
+    only: str,
+    make_secrets: bool,
+    doing: str,
+) -> Fleet:
+    """Read and check the inventory and the secrets; of the early hosts those are taken that it really has."""
+    from airfleet import inventory as inventories
+    from airfleet import secrets as secret_store
+    from airfleet.secret_origins import generated_for, load
+
     inventory = inventories.load(path)
     inventories.refuse_examples(inventory)
     names = chosen(inventory, only, path.name)
-    secrets_path = secret_store.path_beside(path)
+    secrets_path = secrets_beside(path)
     secrets = load(inventory, secrets_path, os.environ)
     made: tuple[str, ...] = ()
     if make_secrets:
         before = secrets
         secrets = secret_store.complete(secrets, generated_for(inventory.airflow.version))
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
-    ask = _Asker()
-    everyone: dict[str, Host] = {name: SshHost(name, _address(inventory, name), ask) for name in inventory.hosts}
-    fleet = Fleet(
+    places = {name: _address(inventory, name) for name in inventory.hosts}
+    if inventory.secrets.provider == "file":  # else whoever reads them contacts somebody
+        memory.keep(places, [file for file in (inventory.database.ca, inventory.tls.certificate) if file])
+    same = {name: host for name, host in early.items() if places.get(name) == memory.places[name]}
+    _close(host for name, host in early.items() if name not in same)
+    everyone: dict[str, Host] = {name: same.get(name) or SshHost(name, place, ask) for name, place in places.items()}
+    return Fleet(
         inventory=inventory,
         hosts={name: everyone[name] for name in names},
         everyone=everyone,
@@ -206,15 +244,22 @@ def opened(
         new_secrets=made,
         ask_password=ask,
     )
-    try:
-        yield fleet
-    finally:
-        fleet.finish()
 
 
 def inventories_root() -> Path:
     """Return the folder of the inventories and secrets: AIRFLEET_ROOT, else the one that this package is in."""
     return Path(os.environ.get("AIRFLEET_ROOT") or ROOT)
+
+
+def _connect(hosts: Iterable[Host]) -> None:
+    for host in hosts:
+        threading.Thread(target=_begin, args=(host,), daemon=True).start()
+    sending.program()  # packed while the hosts answer
+
+
+def _close(hosts: Iterable[Host]) -> None:
+    for host in hosts:
+        host.close()
 
 
 def _begin(host: Host) -> None:

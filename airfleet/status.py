@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:
     """Print the status once, or every so many seconds; raise NotHealthy when something is wrong."""
-    with session.opened(env, doing="status", only=only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="status", only=only, connect=True) as fleet:
         from airfleet import examine
         from airfleet.doctor.finding import shown
 
@@ -36,8 +35,7 @@ def show_status(env: str, *, only: str, every_s: int, screen: Screen) -> None:
 
 def status_json(env: str, *, only: str) -> str:
     """Return the status as JSON."""
-    with session.opened(env, doing="status", only=only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="status", only=only, connect=True) as fleet:
         from airfleet import examine
 
         return fleet.secrets.mask(examine.status_json(fleet))
@@ -46,8 +44,7 @@ def status_json(env: str, *, only: str) -> str:
 def show_diagnosis(env: str, *, only: str, as_json: bool, verbose: bool, screen: Screen) -> None:
     """Print what is wrong; raise NotHealthy when there is a cause, or where a look was not possible."""
     began = time.monotonic()
-    with session.opened(env, doing="doctor", only=only) as fleet:
-        fleet.connect()
+    with session.opened(env, doing="doctor", only=only, connect=True) as fleet:
         from airfleet import examine
         from airfleet.doctor import report
         from airfleet.doctor.finding import shown

@@ -29,16 +29,14 @@ def undo_remedy(name: str) -> str:
 def undo(env: str, name: str, screen: Screen) -> None:
     """Bring back the Airflow and the database that a backup has; what was done since the backup is lost."""
     manifest.check_name(name, "undo-upgrade")
-    with session.opened(env, doing="undo-upgrade") as fleet:
-        fleet.connect()
-        with fleet.locked():
-            backup = Backups(fleet, screen, Where()).find(name)
-            old, new = with_version(fleet, str(backup.airflow)), with_version(fleet, _installed(fleet))
-            entry = records.entry("undo-upgrade", backup=backup.name, ref=old.inventory.airflow.version)
-            with records.recorded(fleet, entry, screen.say):
-                restored(old, new, backup, screen)
-            if old.inventory != fleet.inventory:
-                write_version(fleet, old.inventory.airflow.version, screen)
+    with session.opened(env, doing="undo-upgrade", connect=True) as fleet, fleet.locked():
+        backup = Backups(fleet, screen, Where()).find(name)
+        old, new = with_version(fleet, str(backup.airflow)), with_version(fleet, _installed(fleet))
+        entry = records.entry("undo-upgrade", backup=backup.name, ref=old.inventory.airflow.version)
+        with records.recorded(fleet, entry, screen.say):
+            restored(old, new, backup, screen)
+        if old.inventory != fleet.inventory:
+            write_version(fleet, old.inventory.airflow.version, screen)
     screen.say(f"done: Airflow {old.inventory.airflow.version} runs on {backup}", "bold green")
 
 

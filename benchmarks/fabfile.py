@@ -27,8 +27,7 @@ def plan(c: Any) -> None:
     """Look, compare, and print what would change."""
     from airfleet import session
 
-    with session.opened("", doing="benchmark", make_secrets=True) as fleet:
-        fleet.connect()
+    with session.opened("", doing="benchmark", make_secrets=True, connect=True) as fleet:
         # As `bootstrap.bring_up` does: imported while the hosts answer.
         from airfleet.plan import describe, make_plan
         from tasks.screen import Screen
@@ -47,8 +46,7 @@ def status(c: Any) -> None:
     """Ask every host and the Celery workers how they are, judge it, and lay the screen out."""
     from airfleet import session
 
-    with session.opened("", doing="benchmark", make_secrets=True) as fleet:
-        fleet.connect()
+    with session.opened("", doing="benchmark", make_secrets=True, connect=True) as fleet:
         # As `status.show_status` does.
         from airfleet import board, examine
         from airfleet.doctor.diagnosis import QUICK, diagnose

@@ -19,12 +19,13 @@ def check(c, env="", json=False):
     import json as as_json
     import os
 
-    from airfleet import cautions, secret_origins, secrets, session
+    from airfleet import cautions, secret_origins, session
     from airfleet import inventory as inventories
+    from airfleet.inventory_file import secrets_beside
 
     path = inventories.path_of(environment(env), session.inventories_root())
     inventory = inventories.load(path)
-    known = secret_origins.at_hand(inventory, secrets.path_beside(path), os.environ)
+    known = secret_origins.at_hand(inventory, secrets_beside(path), os.environ)
     found = inventories.summary(inventory) | {"file": str(path), "secrets": list(known.present())}
     found["warnings"] = cautions.cautions(inventory)
     if json:

@@ -89,6 +89,12 @@ class SilentReport:
         pass
 
 
+@pytest.fixture(autouse=True)
+def _memory(monkeypatch, tmp_path):
+    """Where hosts are is remembered for one test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def diary():
     return Diary()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airfleet import secrets
 from airfleet.errors import UsageError
+from airfleet.inventory_file import secrets_beside
 from airfleet.secret_forms import GENERATED
 from airfleet.secrets import Secret, Secrets
 
@@ -255,5 +256,5 @@ class TestComplete:
 
 def test_beside():
     """The secrets of an environment stand beside its inventory."""
-    assert Path("/ops/secrets.yaml") == secrets.path_beside(Path("/ops/inventory.yaml"))
-    assert Path("/ops/secrets.staging.yaml") == secrets.path_beside(Path("/ops/inventory.staging.yaml"))
+    assert Path("/ops/secrets.yaml") == secrets_beside(Path("/ops/inventory.yaml"))
+    assert Path("/ops/secrets.staging.yaml") == secrets_beside(Path("/ops/inventory.staging.yaml"))

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airfleet import session
-from airfleet.batches import ONE, Batch, checked_failures
+from airfleet.batches import checked_failures
 from airfleet.errors import ChangesPending
 
 if TYPE_CHECKING:
     from airfleet.bootstrap_run import Screen
+    from airfleet.wishes import BootstrapWish
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What an operator may want of a bootstrap."""
-
-    only: str = ""
-    dry_run: bool = False
-    max_wait_s: int = 3600
-    batch: Batch = ONE
-    max_failures: int = 0
-
-
-def bring_up(env: str, wish: Wish, screen: Screen) -> None:
+def bring_up(env: str, wish: BootstrapWish, screen: Screen) -> None:
     """Bring every host to the inventory; with `dry_run` print the plan and raise ChangesPending if there is one."""
     limit = checked_failures(wish.max_failures)
     with session.opened(env, doing="bootstrap", only=wish.only, make_secrets=True, connect=True) as fleet:

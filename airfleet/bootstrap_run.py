@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from airfleet import bootstrap_guards, gates, members, probes, rollout, way_back_files
-from airfleet.bootstrap import Wish
 from airfleet.desired import Target, git_words, learned, stages_of
 from airfleet.layout import layout_of, venv_target
 from airfleet.others import Others
@@ -18,6 +17,7 @@ from airfleet.restarts import Restarts
 from airfleet.rotations import half_done
 from airfleet.secret_origins import keep
 from airfleet.way_back import MIGRATED, WayBack
+from airfleet.wishes import BootstrapWish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,9 +48,11 @@ class Screen(rollout.Report, Protocol):
         """Say what a probe saw."""
 
 
-def converge_to(fleet: Fleet, screen: Screen, max_wait_s: int = Wish.max_wait_s, *, upgrading: bool = True) -> None:
+def converge_to(
+    fleet: Fleet, screen: Screen, max_wait_s: int = BootstrapWish.max_wait_s, *, upgrading: bool = True
+) -> None:
     """Bring every host to the inventory of a session, whatever Airflow is there; the lock is held by the caller."""
-    run = Run(fleet, screen, Wish(max_wait_s=max_wait_s), upgrading=upgrading)
+    run = Run(fleet, screen, BootstrapWish(max_wait_s=max_wait_s), upgrading=upgrading)
     run.look()
     run.apply()
 
@@ -75,7 +77,7 @@ def look(
 class Run:
     """One run: what is known grows as it goes (the release, the first user's password)."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish, *, upgrading: bool = False) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: BootstrapWish, *, upgrading: bool = False) -> None:
         self.fleet = fleet
         self.upgrading = upgrading
         self.screen = screen

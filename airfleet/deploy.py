@@ -8,10 +8,10 @@ from airfleet import history, session
 
 if TYPE_CHECKING:
     from airfleet.bootstrap_run import Screen
-    from airfleet.wishes import Wish
+    from airfleet.wishes import DeployWish
 
 
-def deploy(env: str, wish: Wish, screen: Screen) -> None:
+def deploy(env: str, wish: DeployWish, screen: Screen) -> None:
     """Bring all hosts to the commit that a ref is now, or raise; with `dry_run` ChangesPending if that is a change."""
     wish.checked()
     with session.opened(env, doing="deploy", connect=True) as fleet:
@@ -21,7 +21,7 @@ def deploy(env: str, wish: Wish, screen: Screen) -> None:
             Deploy(fleet, screen, wish).to_ref()
 
 
-def rollback(env: str, release: str, wish: Wish, screen: Screen) -> None:
+def rollback(env: str, release: str, wish: DeployWish, screen: Screen) -> None:
     """Bring all hosts back to the release that ran before this one, or to one that is named."""
     wish.checked()
     with session.opened(env, doing=history.BACKWARD, connect=True) as fleet:

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from airfleet.plan import Plan
     from airfleet.remote import Host
     from airfleet.session import Fleet
-    from airfleet.wishes import Wish
+    from airfleet.wishes import DeployWish
 
 
 class Deploy:
     """One deploy; the lock is held. What is known grows as it goes."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: DeployWish) -> None:
         self.fleet = fleet
         self.screen = screen
         self.wish = wish

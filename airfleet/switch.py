@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airfleet.desired import Target
     from airfleet.model import Change, Facts, Stage, Words
     from airfleet.session import Fleet
-    from airfleet.wishes import Wish
+    from airfleet.wishes import DeployWish
 
 PROBED = (release_stages.SCHEDULER, release_stages.WEB, release_stages.FLOWER)
 BEFORE_WORKERS = (release_stages.MIGRATE, release_stages.SWITCH, release_stages.SCHEDULER, release_stages.WEB)
@@ -32,7 +32,7 @@ BEFORE_WORKERS = (release_stages.MIGRATE, release_stages.SWITCH, release_stages.
 class Switch:
     """Switches the hosts of a fleet to a release; the lock is held."""
 
-    def __init__(self, fleet: Fleet, screen: Screen, wish: Wish, back: WayBack) -> None:
+    def __init__(self, fleet: Fleet, screen: Screen, wish: DeployWish, back: WayBack) -> None:
         self.fleet = fleet
         self.back = back
         self.screen = screen

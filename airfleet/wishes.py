@@ -1,4 +1,4 @@
-"""What an operator may want of a deploy or a rollback. Pure."""
+"""What an operator may want of a bootstrap, a deploy or a rollback. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ POLICIES = (ALWAYS, CHANGED, NEVER)
 
 
 @dataclass(frozen=True)
-class Wish:
+class BootstrapWish:
+    """What an operator may want of a bootstrap; `only` empty is all hosts."""
+
+    only: str = ""
+    dry_run: bool = False
+    max_wait_s: int = 3600
+    batch: Batch = ONE
+    max_failures: int = 0
+
+
+@dataclass(frozen=True)
+class DeployWish:
     """What an operator may want of a deploy; `ref` empty is the inventory's branch."""
 
     ref: str = ""
@@ -24,7 +35,7 @@ class Wish:
     batch: Batch = ONE
     max_failures: int = 0
 
-    def checked(self) -> Wish:
+    def checked(self) -> DeployWish:
         """Return it, or raise UsageError for what can't be meant."""
         if self.restart not in POLICIES:
             raise UsageError(

@@ -24,10 +24,11 @@ def bootstrap(c, env="", only="", dry_run=False, max_wait=3600, batch="1", max_f
     Safe to run at any time, and again. A host that is new gets the release that the others run, also with --only.
     """
     from airfleet.batches import batch_of
-    from airfleet.bootstrap import Wish, bring_up
+    from airfleet.bootstrap import bring_up
+    from airfleet.wishes import BootstrapWish
     from tasks import screen
 
-    wish = Wish(only, dry_run, max_wait, batch_of(batch), max_failures)
+    wish = BootstrapWish(only, dry_run, max_wait, batch_of(batch), max_failures)
     bring_up(environment(env), wish, screen.Screen())
 
 
@@ -36,7 +37,8 @@ def plan(c, env="", only=""):
     """
     Print what `fab bootstrap` would change, with diffs; change nothing. Exit 10 when something would change.
     """
-    from airfleet.bootstrap import Wish, bring_up
+    from airfleet.bootstrap import bring_up
+    from airfleet.wishes import BootstrapWish
     from tasks import screen
 
-    bring_up(environment(env), Wish(only, dry_run=True), screen.Screen())
+    bring_up(environment(env), BootstrapWish(only, dry_run=True), screen.Screen())

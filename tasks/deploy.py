@@ -48,11 +48,11 @@ def deploy(
     from airfleet.batches import batch_of
     from airfleet.deploy import deploy as bring
     from airfleet.findings import accepted_names
-    from airfleet.wishes import Wish
+    from airfleet.wishes import DeployWish
     from tasks import screen
 
     accepted = accepted_names(accept or ())
-    wish = Wish(ref, restart, max_wait, lock_wait, accepted, dry_run, batch_of(batch), max_failures)
+    wish = DeployWish(ref, restart, max_wait, lock_wait, accepted, dry_run, batch_of(batch), max_failures)
     bring(environment(env), wish, screen.Screen())
 
 
@@ -77,10 +77,12 @@ def rollback(c, env="", to="", restart="always", max_wait=3600, lock_wait=0, dry
     """
     from airfleet import deploy as flow
     from airfleet.batches import batch_of
-    from airfleet.wishes import Wish
+    from airfleet.wishes import DeployWish
     from tasks import screen
 
-    wish = Wish("", restart, max_wait, lock_wait, dry_run=dry_run, batch=batch_of(batch), max_failures=max_failures)
+    wish = DeployWish(
+        "", restart, max_wait, lock_wait, dry_run=dry_run, batch=batch_of(batch), max_failures=max_failures
+    )
     flow.rollback(environment(env), to, wish, screen.Screen())
 
 

@@ -16,7 +16,7 @@ from airfleet.model import Outcome
 from airfleet.secret_forms import NAMES
 from airfleet.secrets import Secret, Secrets
 from airfleet.session import Fleet
-from airfleet.wishes import Wish
+from airfleet.wishes import DeployWish
 from tests.flows.conftest import MemoryHost
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -205,7 +205,7 @@ def fleet(diary):
 
 
 def deploy(fleet, screen, **wish):
-    Deploy(fleet, screen, Wish(**wish).checked()).to_ref()
+    Deploy(fleet, screen, DeployWish(**wish).checked()).to_ref()
 
 
 def changed(diary):
@@ -346,20 +346,20 @@ def test_a_rollback_goes_back_without_the_git_server_or_the_gate(fleet, diary, s
     """It brings back the release that ran before by the history; a second one has nothing to go back to: exit 8."""
     deploy(fleet, screen)
     diary.clear()
-    Deploy(fleet, screen, Wish()).backward("")
+    Deploy(fleet, screen, DeployWish()).backward("")
     assert {OLD} == {host.current for host in fleet.hosts.values()}
     assert not [event for event in diary if event[2] in ("resolve", "gate")]
     with pytest.raises(GateRefused) as e:
-        Deploy(fleet, screen, Wish()).backward("")
+        Deploy(fleet, screen, DeployWish()).backward("")
     assert "nothing to roll back to" in e.value.problem
 
 
 def test_a_rollback_to_a_release_that_nobody_knows_names_the_known_ones(fleet, screen):
     """A part of a commit is enough where it fits one release."""
     with pytest.raises(GateRefused) as e:
-        Deploy(fleet, screen, Wish()).backward("cccc")
+        Deploy(fleet, screen, DeployWish()).backward("cccc")
     assert "aaaaaaaaaaaa, bbbbbbbbbbbb" in e.value.remedy
-    Deploy(fleet, screen, Wish()).backward("bbb")
+    Deploy(fleet, screen, DeployWish()).backward("bbb")
     assert fleet.hosts["af1"].current == NEW
 
 
@@ -474,5 +474,5 @@ def test_a_rollback_goes_on_without_a_host_that_is_borne(fleet, screen):
     deploy(fleet, screen)
     fleet.hosts["af2"].lost_at = "now"
     with pytest.raises(RolloutStopped) as e:
-        Deploy(fleet, screen, Wish(max_failures=1)).backward("")
+        Deploy(fleet, screen, DeployWish(max_failures=1)).backward("")
     assert "af3 aaaaaaaaaaaa" in e.value.state

@@ -10,13 +10,14 @@ import yaml
 from airfleet import inventory as inventories
 from airfleet import session
 from airfleet.airflow_cfg import render_cfg, settings
-from airfleet.bootstrap import Wish, bring_up
+from airfleet.bootstrap import bring_up
 from airfleet.desired import UNKNOWN_COMMIT, Target, stages_of
 from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, RolloutStopped
 from airfleet.model import Facts, Seen
 from airfleet.others import Others
 from airfleet.resources import digest
 from airfleet.secrets import Secret, Secrets
+from airfleet.wishes import BootstrapWish
 from tests.flows.test_deploy import NEW, OLD, DeployHost, Quiet
 
 CONFIG = "/home/airflow/airflow/airflow.cfg"
@@ -77,7 +78,7 @@ def secrets_of(values):
 def plan_of(only):
     screen = Quiet()
     with pytest.raises(ChangesPending):
-        bring_up("", Wish(only, dry_run=True), screen)
+        bring_up("", BootstrapWish(only, dry_run=True), screen)
     (plan,) = screen.planned
     return {(c.resource.kind, c.resource.key): c.resource.state for c in plan.changes}
 
@@ -109,7 +110,7 @@ def test_with_nobody_to_ask_it_is_refused(hosts):
     """The newest of the branch would be a guess: exit 3 names who can't be asked."""
     hosts["af1"].lost_at = hosts["af2"].lost_at = "now"
     with pytest.raises(HostUnreachable) as e:
-        bring_up("", Wish("af3", dry_run=True), Quiet())
+        bring_up("", BootstrapWish("af3", dry_run=True), Quiet())
     assert "af1: the connection was lost; af2: the connection was lost" in e.value.problem
 
 
@@ -127,7 +128,7 @@ def test_another_key_than_the_others_have_is_refused(hosts, given, key, title):
     theirs = secrets_of({**KEYS, key: "G" * 43 + "="})
     hosts["af2"].text = render_cfg(settings(given, given.hosts["af2"], theirs))
     with pytest.raises(GateRefused) as e:
-        bring_up("", Wish("af3", dry_run=True), Quiet())
+        bring_up("", BootstrapWish("af3", dry_run=True), Quiet())
     assert f"{title} in secrets.yaml is not the one that af2 has" in e.value.problem
 
 
@@ -157,7 +158,7 @@ def test_new_secrets_are_not_made_beside_those_of_the_others(hosts, install):
     """A lost secrets file is not replaced because the one host that is chosen is bare."""
     install(INVENTORY, lambda name, address, ask: hosts[name])
     with pytest.raises(GateRefused) as e:
-        bring_up("", Wish("af3", dry_run=True), Quiet())
+        bring_up("", BootstrapWish("af3", dry_run=True), Quiet())
     assert "lacks fernet_key" in e.value.problem
     assert f"from {CONFIG} on a host" in e.value.remedy
 
@@ -168,12 +169,12 @@ def test_a_bootstrap_goes_on_without_a_host_that_is_borne(hosts):
     hosts["af2"].lost_at = "now"
     screen = Quiet()
     with pytest.raises(RolloutStopped) as e:
-        bring_up("", Wish(max_failures=1), screen)
+        bring_up("", BootstrapWish(max_failures=1), screen)
     assert "left out: af2: the connection was lost" in screen.said
     assert any("every service of the other hosts was asked and is well" in line for line in screen.said)
     assert "in order and well: af1, af3" in e.value.state
     with pytest.raises(HostUnreachable):
-        bring_up("", Wish(), Quiet())
+        bring_up("", BootstrapWish(), Quiet())
 
 
 def test_a_bootstrap_amid_a_rotation_says_so_and_restarts_no_redis(hosts, install, diary):
@@ -190,7 +191,7 @@ def test_a_bootstrap_amid_a_rotation_says_so_and_restarts_no_redis(hosts, instal
 
     hosts["af1"]._redis_adopt = adopt
     screen = Quiet()
-    bring_up("", Wish(), screen)
+    bring_up("", BootstrapWish(), screen)
     assert (
         "the rotation of redis_password is half done: fab secrets.rotate redis_password goes on with it" in screen.said
     )

@@ -16,12 +16,13 @@ from invoke.exceptions import Exit
 from secret_manager_rig import PREFIX, PROJECT, serving
 
 from airfleet import secret_manager, secret_origins, session
-from airfleet.bootstrap import Wish, bring_up
+from airfleet.bootstrap import bring_up
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, UsageError
 from airfleet.inventory import parse
 from airfleet.secret_forms import GENERATED
 from airfleet.secret_manager import Manager
 from airfleet.secrets import EMULATOR, Secret, Secrets
+from airfleet.wishes import BootstrapWish
 from tasks import secrets as tasks
 from tests.flows.test_deploy import DeployHost, Quiet
 
@@ -275,7 +276,7 @@ class TestBootstrap:
         host.failing = {"apt"}
         screen = Quiet()
         with pytest.raises(ApplyFailed):
-            bring_up("", Wish(), screen)
+            bring_up("", BootstrapWish(), screen)
         assert NEEDED - {"database_password"} == {name for name in GENERATED if service.values(name)}
         assert any(line.startswith("made the secrets fernet_key,") and PROJECT in line for line in screen.said)
         assert not Path(os.environ["AIRFLEET_ROOT"], "secrets.yaml").exists()
@@ -288,7 +289,7 @@ class TestBootstrap:
         del service.kept[PREFIX + "fernet_key"]
         host.states["file", "/home/airflow/airflow/airflow.cfg"] = {"sha256": "another"}
         with pytest.raises(GateRefused) as e:
-            bring_up("", Wish(), Quiet())
+            bring_up("", BootstrapWish(), Quiet())
         assert f"Secret Manager of {PROJECT} lacks fernet_key, but the hosts have them" in str(e.value)
         assert [] == service.values("fernet_key")
 

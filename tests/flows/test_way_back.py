@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sshd import Sshd
 
-from airfleet import board, bootstrap, gates, history, session, way_back_files
+from airfleet import board, bootstrap, gates, history, session, way_back_files, wishes
 from airfleet import inventory as inventories
 from airfleet.checkup import Checkup
 from airfleet.desired import Target, stages_of
@@ -239,7 +239,7 @@ def hosts(install, diary, monkeypatch):
 def test_bootstrap_arms_who_is_changed_and_says_where_there_is_nothing_to_go_back_to(hosts, diary):
     """One host in order is left alone, one is armed before its file is written, a bare one has nothing."""
     said = Quiet()
-    bootstrap.bring_up("", bootstrap.Wish(), said)
+    bootstrap.bring_up("", wishes.BootstrapWish(), said)
     arms = of(diary, "way_back_arm")
     assert set(arms) == {"af2"}
     assert arms["af2"] < of(diary, "/home/airflow/airflow/airflow.cfg")["af2"]
@@ -252,7 +252,7 @@ def test_a_migration_in_a_bootstrap_disarms_before_it_begins(hosts, diary):
     """What was armed for the files goes back to nothing any more; the run itself goes on and ends well."""
     hosts["af1"].states["schema", "metadata"] = {"revision": "older", "tables": "there"}
     said = Quiet()
-    bootstrap.bring_up("", bootstrap.Wish(), said)
+    bootstrap.bring_up("", wishes.BootstrapWish(), said)
     arms, disarms, migrated = of(diary, "way_back_arm"), of(diary, "way_back_disarm"), of(diary, "metadata")
     assert arms["af2"] < disarms["af2"] < migrated["af1"]
     assert not of(diary, "new connection")

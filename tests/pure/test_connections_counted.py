@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-from airfleet import bootstrap, bootstrap_run, connections, inventory
+from airfleet import bootstrap, bootstrap_run, connections, inventory, wishes
 from airfleet.secrets import Secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,5 +91,7 @@ def test_a_plan_warns(monkeypatch):
     monkeypatch.setattr(bootstrap_run, "Run", NothingToDo)
     monkeypatch.setattr(bootstrap.session, "opened", opened)
     said = []
-    bootstrap.bring_up("", bootstrap.Wish(), SimpleNamespace(say=lambda text, style="": said.append((text, style))))
+    bootstrap.bring_up(
+        "", wishes.BootstrapWish(), SimpleNamespace(say=lambda text, style="": said.append((text, style)))
+    )
     assert said == [(connections.warning(of(most=25)), "yellow")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import paramiko
 from fabric import Config, Connection
@@ -13,13 +15,11 @@ from fabric import Config, Connection
 from airfleet.openssh import proxy_words
 from airfleet.proxy_command import ProxyFailed, ProxySocket
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SSH_PORT = 22
 KEEPALIVE_S = 10
 DEAD_AFTER_S = 40
 TIMEOUTS = ("banner_timeout", "auth_timeout")
+_reading = threading.Lock()
 
 
 class VerifiedConnection(Connection):  # type: ignore[misc]
@@ -44,13 +44,13 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
         keys = self.client.get_host_keys()
         keys.clear()
         named = str(self.ssh_config.get("userknownhostsfile", "")).split()
-        for path in [str(self.known_hosts), *map(os.path.expanduser, named)]:
-            with contextlib.suppress(FileNotFoundError):
-                keys.load(path)
         name = self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
         alias = self.ssh_config.get("hostkeyalias")
-        for kind, key in (keys.lookup(alias) or {}).items() if alias else ():
-            keys.add(name, kind, key)
+        for path in [str(self.known_hosts), *map(os.path.expanduser, named)]:
+            trusted = _host_keys(path)
+            for each in [name, *([alias] if alias else [])]:
+                for kind, key in (trusted.lookup(each) or {}).items():
+                    keys.add(name, kind, key)
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         self.connect_kwargs = {**self.connect_kwargs, "transport_factory": prompt_transport}
         try:
@@ -107,6 +107,21 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
     def _end_proxy(self) -> None:
         if self.proxy:
             self.proxy.close()
+
+
+def _host_keys(path: str) -> paramiko.HostKeys:
+    """Return the host keys in a file, which may be missing; hosts by the hundred share one reading of it."""
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return paramiko.HostKeys()
+    with _reading:
+        return _read_keys(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _read_keys(path: str, *_state: int) -> paramiko.HostKeys:
+    return paramiko.HostKeys(path)
 
 
 def make_config(ssh_config: Path | None) -> Any:

@@ -1,4 +1,4 @@
-"""The host keys that are trusted, over a real SSH transport: the file is read once for many hosts, and never too late."""
+"""The host keys that are trusted, over a real SSH transport: read once for many hosts, and never too late."""
 
 from __future__ import annotations
 

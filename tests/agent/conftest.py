@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from agent_services import postgres
+from airflow_database import migrated, sql, unmigrated  # noqa: F401  # fixtures of several tests
 from git_repository import dags, release, repository, resolve  # noqa: F401  # fixtures of several tests
+from stand_in_airflow import venv  # noqa: F401  # a fixture of several tests
 
 from airfleet import answers, sending
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from agent_services import POSTGRES
-from test_database import COMMANDS, migrated, sql, venv, words  # noqa: F401  # the same database
+from stand_in_airflow import COMMANDS
 
 from airfleet.generations import filled
 
@@ -17,7 +17,7 @@ GIVEN = "p@:/%w '한글' -n 1"
 
 
 @pytest.fixture
-def people(agent, migrated, sql):  # noqa: F811  # fixtures
+def people(agent, migrated, sql):
     """The words for a database with the roles of Airflow and the user ann."""
     sql("insert into ab_role (name) values ('Viewer'), ('Op')")
     assert create(agent, migrated, "ann", password=GIVEN)["words"] == {"password": None}
@@ -41,7 +41,7 @@ def delete(agent, known, username):
     )
 
 
-def test_users_are_listed_with_their_roles(agent, people, sql):  # noqa: F811
+def test_users_are_listed_with_their_roles(agent, people, sql):
     """All that an operator asks for in one question, with the names as they are; and every role that there is."""
     sql("update ab_user set last_login = '2026-11-25 10:00:00', login_count = 3")
     sql("insert into ab_user (username, email, active) values ('bob', 'b@x', false)")
@@ -61,7 +61,7 @@ def test_users_are_listed_with_their_roles(agent, people, sql):  # noqa: F811
     assert answer["roles"] == ["Admin", "Op", "Viewer"]
 
 
-def test_the_last_login_is_told_in_utc(agent, people, sql):  # noqa: F811
+def test_the_last_login_is_told_in_utc(agent, people, sql):
     """Airflow writes it down by the host's own clock, which may be in Seoul."""
     sql("update ab_user set last_login = '2026-11-25 10:00:00'")
     for zone, utc in (("UTC", "2026-11-25T10:00:00Z"), ("Asia/Seoul", "2026-11-25T01:00:00Z")):
@@ -70,7 +70,7 @@ def test_the_last_login_is_told_in_utc(agent, people, sql):  # noqa: F811
             assert agent.call("users", **people)["words"]["users"][0]["last_login"] == utc
 
 
-def test_a_database_without_users_says_so(agent, migrated, sql):  # noqa: F811
+def test_a_database_without_users_says_so(agent, migrated, sql):
     """An Airflow with another auth manager has no such tables: no traceback."""
     sql("drop table ab_user cascade")
     answer = agent.call("users", **migrated)
@@ -78,13 +78,13 @@ def test_a_database_without_users_says_so(agent, migrated, sql):  # noqa: F811
     assert "no tables of users" in answer["error"]
 
 
-def test_a_given_password_reaches_airflow_and_comes_back_in_no_answer(agent, people, sql):  # noqa: F811
+def test_a_given_password_reaches_airflow_and_comes_back_in_no_answer(agent, people, sql):
     """Spaces, quotes and Korean letters included, over stdin."""
     assert GIVEN in sql("select password from ab_user")
     assert GIVEN not in str(create(agent, people, "eve", password=GIVEN))
 
 
-def test_a_password_is_made_where_none_is_given(agent, people, sql):  # noqa: F811
+def test_a_password_is_made_where_none_is_given(agent, people, sql):
     """Twelve random bytes, told once, and the one that Airflow got."""
     password = create(agent, people, "eve")["words"]["password"]
     assert len(password) == 16
@@ -92,7 +92,7 @@ def test_a_password_is_made_where_none_is_given(agent, people, sql):  # noqa: F8
 
 
 @pytest.mark.parametrize("name", ["ann", "Ann"])
-def test_a_user_who_is_there_keeps_the_password(agent, people, sql, name):  # noqa: F811
+def test_a_user_who_is_there_keeps_the_password(agent, people, sql, name):
     """Airflow calls that a success; here it is a refusal."""
     answer = create(agent, people, name)
     assert (answer["t"], answer["class"]) == ("failed", "refused")
@@ -106,7 +106,7 @@ def test_a_user_without_the_role_is_no_success(agent, people):
     assert "Airflow did not say no" in answer["error"]
 
 
-def test_a_new_password_replaces_the_old_one(agent, people, sql):  # noqa: F811
+def test_a_new_password_replaces_the_old_one(agent, people, sql):
     """One that was made is told, one that was given is not; nobody else's changes."""
     create(agent, people, "eve", password="another long one")
     made = reset(agent, people, "ann")["words"]["password"]
@@ -122,7 +122,7 @@ def test_a_deleted_user_is_gone(agent, people):
     assert agent.call("users", **people)["words"]["users"] == []
 
 
-def test_the_author_of_notes_stays_and_that_is_a_refusal(agent, people, sql):  # noqa: F811
+def test_the_author_of_notes_stays_and_that_is_a_refusal(agent, people, sql):
     """Airflow 2 ties notes to who wrote them; the refusal says what to do instead, in one line of what it printed."""
     sql(
         "alter table ab_user add unique (id)",

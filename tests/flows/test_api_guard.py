@@ -9,7 +9,7 @@ from airfleet.api_guard import refuse_long_outage
 from airfleet.errors import GateRefused, HostUnreachable
 from airfleet.services import steer_service
 from airfleet.workers import Wish
-from tests.flows.test_workers import INVENTORY, TASK, Crowd
+from tests.flows.crowd import INVENTORY, TASK, Crowd
 
 PATIENT = ["max_failed_heartbeats = 60", "execution_api_retries = 40", "execution_api_retry_wait_max = 10"]
 PATIENT += ["jwt_expiration_time = 3600"]

@@ -10,7 +10,7 @@ import yaml
 from airfleet import audit, reading, records, session
 from airfleet.errors import ApplyFailed, NotHealthy
 from airfleet.inventory import parse
-from tests.flows.conftest import MemoryHost
+from tests.flows.memory_host import MemoryHost
 
 INVENTORY = {
     "database": {"host": "10.1.0.2"},

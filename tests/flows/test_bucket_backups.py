@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from test_backups import INVENTORY, NAMED, Town, words
 
 from airfleet import backups, terminal
 from airfleet.backups import Where
 from airfleet.errors import HostUnreachable, UsageError
+from tests.flows.backup_town import INVENTORY, NAMED, Town, manifest_words
 
 PLACE = "gs://backups/fleet"
 HALF = "production-20260102T000000Z"
@@ -53,7 +53,7 @@ def test_a_backup_goes_from_the_host_into_the_bucket(town):
 
 def test_what_is_kept_holds_for_the_bucket_too(town):
     """By number, and by age: whole backups of this environment alone are counted; none goes where no new one came."""
-    town.there += [words(f"production-2025010{n}T000000Z", at=f"2025-01-0{n}T00:00:00Z") for n in (1, 2)]
+    town.there += [manifest_words(f"production-2025010{n}T000000Z", at=f"2025-01-0{n}T00:00:00Z") for n in (1, 2)]
     town.list()
     town.cut = HostUnreachable("Cloud Storage can't be reached", place="b")
     with pytest.raises(HostUnreachable) as e:

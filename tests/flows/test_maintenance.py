@@ -7,7 +7,7 @@ import pytest
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, NotHealthy, RolloutStopped
 from airfleet.maintenance import status, switch_off
 from airfleet.maintenance_on import Wish, switch_on
-from tests.flows.test_workers import INVENTORY, TASK, Crowd, MemoryHost
+from tests.flows.crowd import INVENTORY, TASK, Crowd, CrowdHost
 
 BEFORE = {"one": False, "two": False, "paused before": True}
 ON = ["maintenance_begin", "drain", "drain", "maintenance_note"]
@@ -75,7 +75,7 @@ class Site(Crowd):
         return {}
 
 
-class Host(MemoryHost):
+class Host(CrowdHost):
     """One host of the site."""
 
     def call(self, name, words, tell=None):

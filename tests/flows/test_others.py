@@ -12,33 +12,16 @@ from airfleet import session
 from airfleet.airflow_cfg import render_cfg, settings
 from airfleet.bootstrap import bring_up
 from airfleet.desired import UNKNOWN_COMMIT, Target, stages_of
-from airfleet.errors import ChangesPending, GateRefused, HostUnreachable, RolloutStopped
+from airfleet.errors import GateRefused, HostUnreachable, RolloutStopped
 from airfleet.model import Facts, Seen
 from airfleet.others import Others
 from airfleet.resources import digest
-from airfleet.secrets import Secret, Secrets
 from airfleet.wishes import BootstrapWish
-from tests.flows.test_deploy import NEW, OLD, DeployHost, Quiet
+from tests.flows.deploy_host import NEW, OLD, DeployHost
+from tests.flows.quiet import Quiet
+from tests.flows.three_hosts import INVENTORY, KEYS, plan_of, secrets_of
 
 CONFIG = "/home/airflow/airflow/airflow.cfg"
-KEYS = {
-    "database_password": "pw",
-    "flower_password": "f",
-    "redis_password": "r",
-    "fernet_key": "F" * 43 + "=",
-    "webserver_secret_key": "w" * 40,
-}
-INVENTORY = {
-    "ssh": {"confirm_s": 0},
-    "airflow": {"version": "2.11.2"},
-    "database": {"host": "10.1.0.2"},
-    "dags": {"repository": "https://git.internal/dags.git"},
-    "hosts": {
-        "af1": {"address": "10.1.0.11", "roles": ["redis", "scheduler", "webserver"]},
-        "af2": {"address": "10.1.0.12", "roles": ["worker"]},
-        "af3": {"address": "10.1.0.13", "roles": ["worker"]},
-    },
-}
 
 
 class Host(DeployHost):
@@ -69,18 +52,6 @@ def hosts(install, diary, given):
         made[name] = Host(name, diary, {} if name == "af3" else there)
     install(INVENTORY, lambda name, address, ask: made[name], yaml.safe_dump(KEYS))
     return made
-
-
-def secrets_of(values):
-    return Secrets({name: Secret(value) for name, value in values.items()})
-
-
-def plan_of(only):
-    screen = Quiet()
-    with pytest.raises(ChangesPending):
-        bring_up("", BootstrapWish(only, dry_run=True), screen)
-    (plan,) = screen.planned
-    return {(c.resource.kind, c.resource.key): c.resource.state for c in plan.changes}
 
 
 def release_in(plan):

@@ -7,7 +7,7 @@ import pytest
 from airfleet import reach
 from airfleet.errors import HostUnreachable, NotHealthy, UsageError
 from airfleet.firewall import OPEN, REFUSED, SILENT, UNASKED
-from tests.flows.conftest import MemoryHost
+from tests.flows.memory_host import MemoryHost
 
 INVENTORY = {
     "airflow": {"python": "system", "constraints": "constraints.txt"},

@@ -10,7 +10,7 @@ from airfleet.model import Change, Seen
 from airfleet.resources import Unit
 from airfleet.restarts import Restarts
 from airfleet.units import REDIS_UNIT
-from tests.flows.test_workers import INVENTORY, TASK, Crowd
+from tests.flows.crowd import INVENTORY, TASK, Crowd
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import yaml
 from airfleet import retire as flow
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, RolloutStopped, UsageError
 from airfleet.workers import Wish as Drain
-from tests.flows.test_deploy import Quiet
-from tests.flows.test_workers import TASK
+from tests.flows.crowd import TASK
+from tests.flows.quiet import Quiet
 
 ALL = {
     "a": {"address": "10.1.0.11", "roles": ["redis", "scheduler", "webserver"]},

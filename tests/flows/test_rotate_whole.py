@@ -16,8 +16,9 @@ from airfleet.errors import GateRefused
 from airfleet.resources import digest
 from airfleet.rotate import Wish, rotate
 from airfleet.secrets import Secret, Secrets, load
-from tests.flows.test_deploy import OLD, DeployHost, Quiet
-from tests.flows.test_others import INVENTORY, KEYS
+from tests.flows.deploy_host import OLD, DeployHost
+from tests.flows.quiet import Quiet
+from tests.flows.three_hosts import INVENTORY, KEYS
 
 REDIS_CONF, CONFIG = "/etc/redis/redis.conf", "/home/airflow/airflow/airflow.cfg"
 

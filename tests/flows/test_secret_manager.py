@@ -24,7 +24,8 @@ from airfleet.secret_manager import Manager
 from airfleet.secrets import EMULATOR, Secret, Secrets
 from airfleet.wishes import BootstrapWish
 from tasks import secrets as tasks
-from tests.flows.test_deploy import DeployHost, Quiet
+from tests.flows.deploy_host import DeployHost
+from tests.flows.quiet import Quiet
 
 ROOT = Path(__file__).parents[2]
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"

@@ -19,8 +19,10 @@ from airfleet.errors import ChangesPending, HostKeyRefused, HostUnreachable, Rol
 from airfleet.plan import describe
 from airfleet.way_back import WayBack
 from airfleet.way_back_files import FOLDER
-from tests.flows.test_deploy import CURRENT, OLD, DeployHost, Quiet, deploy, fleet, screen  # noqa: F401
-from tests.flows.test_others import INVENTORY, KEYS, plan_of, secrets_of
+from tests.flows.deploy_host import CURRENT, OLD, DeployHost
+from tests.flows.deployment import deploy
+from tests.flows.quiet import Quiet
+from tests.flows.three_hosts import INVENTORY, KEYS, plan_of, secrets_of
 
 KEY = ("way_back", FOLDER)
 ROLES = {"roles": ["redis", "scheduler", "webserver", "worker"]}
@@ -73,7 +75,7 @@ class New:
 
 
 @pytest.fixture
-def back(fleet, diary, monkeypatch):  # noqa: F811
+def back(fleet, diary, monkeypatch):
     """Three hosts on the old release, which can go back by themselves."""
     ssh = fleet.inventory.ssh.model_copy(update={"confirm_s": 180})
     fleet.inventory = fleet.inventory.model_copy(update={"ssh": ssh})
@@ -88,7 +90,7 @@ def of(diary, *words):
     return {event[0]: place for place, event in enumerate(diary) if any(word in event[1:] for word in words)}
 
 
-def test_armed_before_the_flip_and_disarmed_behind_the_last_probe_over_new_connections(back, diary, screen):  # noqa: F811
+def test_armed_before_the_flip_and_disarmed_behind_the_last_probe_over_new_connections(back, diary, screen):
     """On every host; none is disarmed before there is a new connection to each, and all of these are closed."""
     deploy(back, screen)
     arms, flips, news = of(diary, "way_back_arm"), of(diary, CURRENT), of(diary, "new connection")
@@ -105,7 +107,7 @@ def test_armed_before_the_flip_and_disarmed_behind_the_last_probe_over_new_conne
     assert [host.armed for host in back.everyone.values()] == [None, None, None]
 
 
-def test_what_is_kept_is_all_that_could_be_replaced(back, screen):  # noqa: F811
+def test_what_is_kept_is_all_that_could_be_replaced(back, screen):
     """Both links, the files with secrets in them, unit files, units, instances; and which release to tell of."""
     kept = {}
     back.everyone["af1"]._way_back_arm = lambda words, _: kept.update(words) or {"until": LATER}
@@ -116,7 +118,7 @@ def test_what_is_kept_is_all_that_could_be_replaced(back, screen):  # noqa: F811
     assert (kept["commit"], kept["doing"], kept["confirm_s"]) == (OLD, "deploy", 180)
 
 
-def test_without_a_new_connection_nobody_confirms_and_that_is_exit_7(back, diary, screen):  # noqa: F811
+def test_without_a_new_connection_nobody_confirms_and_that_is_exit_7(back, diary, screen):
     """One host lets nobody in any more: none is disarmed, the message says who goes back by when, the history too."""
     back.everyone["af2"].refuses_new = True
     with pytest.raises(RolloutStopped) as e:
@@ -130,7 +132,7 @@ def test_without_a_new_connection_nobody_confirms_and_that_is_exit_7(back, diary
     assert history.stack([entry]) == []
 
 
-def test_too_late_is_no_success(back, screen):  # noqa: F811
+def test_too_late_is_no_success(back, screen):
     """A host had begun to go back: exit 7 names it, and those that are confirmed."""
     back.everyone["af2"].late = True
     with pytest.raises(RolloutStopped) as e:
@@ -139,7 +141,7 @@ def test_too_late_is_no_success(back, screen):  # noqa: F811
     assert e.value.state.startswith("confirmed: af1, af3")
 
 
-def test_a_run_that_stops_says_who_goes_back(back, diary, screen):  # noqa: F811
+def test_a_run_that_stops_says_who_goes_back(back, diary, screen):
     """A host behind the canary is not well: nobody is asked for a new connection, all go back in time."""
     back.everyone["af2"].sick = {"worker"}
     with pytest.raises(RolloutStopped) as e:
@@ -148,7 +150,7 @@ def test_a_run_that_stops_says_who_goes_back(back, diary, screen):  # noqa: F811
     assert not of(diary, "new connection")
 
 
-def test_what_is_put_back_is_confirmed_as_well(back, screen):  # noqa: F811
+def test_what_is_put_back_is_confirmed_as_well(back, screen):
     """An unhealthy canary: every host is on the old release and well, so nobody needs to go back."""
     back.everyone["af1"].sick = {"worker"}
     with pytest.raises(RolloutStopped) as e:
@@ -158,20 +160,20 @@ def test_what_is_put_back_is_confirmed_as_well(back, screen):  # noqa: F811
     assert [host.armed for host in back.everyone.values()] == [None, None, None]
 
 
-def test_a_deploy_of_nothing_new_arms_nothing_and_connects_once(back, diary, screen):  # noqa: F811
+def test_a_deploy_of_nothing_new_arms_nothing_and_connects_once(back, diary, screen):
     """What it costs is what it always did."""
     back.everyone["af1"].resolved = {**DeployHost.resolved, "commit": OLD}
     deploy(back, screen)
     assert not of(diary, "way_back_arm", "way_back_beat", "new connection")
 
 
-def test_with_0_nothing_is_armed(fleet, diary, screen):  # noqa: F811
+def test_with_0_nothing_is_armed(fleet, diary, screen):
     """`ssh.confirm_s: 0` is how an operator wants none of this."""
     deploy(fleet, screen)
     assert not of(diary, "way_back_arm", "new connection")
 
 
-def test_a_migration_takes_the_way_back_away(back, diary, screen):  # noqa: F811
+def test_a_migration_takes_the_way_back_away(back, diary, screen):
     """Before it begins all that is armed is disarmed, nothing more is armed in that run, and both are said."""
     back.everyone["af1"].states["schema", "metadata"] = {"revision": "older", "tables": "there"}
     back.everyone["af2"]._way_back_arm({"id": "an earlier run"}, "")
@@ -182,7 +184,7 @@ def test_a_migration_takes_the_way_back_away(back, diary, screen):  # noqa: F811
     assert any(line.startswith("no way back is armed: the database is migrated") for line in screen.said)
 
 
-def test_what_an_earlier_run_left_is_confirmed_by_the_next_that_ends_well(back, diary, screen):  # noqa: F811
+def test_what_an_earlier_run_left_is_confirmed_by_the_next_that_ends_well(back, diary, screen):
     """Its operator was killed: `fab deploy` finds the new release in place, and confirms it; `--dry-run` names it."""
     for host in back.everyone.values():
         host._way_back_arm({"id": "an earlier run"}, "")
@@ -198,7 +200,7 @@ def test_what_an_earlier_run_left_is_confirmed_by_the_next_that_ends_well(back, 
     assert KEY not in back.everyone["af3"].states
 
 
-def test_a_beat_keeps_a_long_run_from_going_back(back, screen):  # noqa: F811
+def test_a_beat_keeps_a_long_run_from_going_back(back, screen):
     """The operator's side gives a sign of life at once, and four times in the time of a host, until it confirms."""
     ssh = back.inventory.ssh.model_copy(update={"confirm_s": 0.04})
     back.inventory = back.inventory.model_copy(update={"ssh": ssh})

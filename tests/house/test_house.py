@@ -112,6 +112,13 @@ def test_nobody_imports_what_is_private():
         assert [name for name in found if name.split(".")[-1].startswith("_") and not name.endswith("__")] == [], path
 
 
+def test_what_tests_share_is_in_no_test_module():
+    """It has a room of its own, so that none of them breaks when another one is edited."""
+    modules = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        assert [name for name in imports_of(path) if modules.intersection(name.split("."))] == [], path
+
+
 def commands():
     """Return every task by the name under which it is typed."""
     sys.path.insert(0, str(ROOT))

@@ -11,8 +11,8 @@ import pytest
 
 from airfleet.agent.patience import OUTAGES
 from tests.live.conftest import wait_for
+from tests.live.ledger.case import FULL, SLOTS, begin
 from tests.live.ledger.load import TASKS
-from tests.live.test_ledger import FULL, SLOTS, case  # noqa: F401  # a fixture
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
 
@@ -20,6 +20,11 @@ RESTARTS = 20 if FULL else 3
 OUTAGE_S = 60
 IMPATIENT = {"workers": {"max_failed_heartbeats": 3, "execution_api_retries": 5, "execution_api_retry_wait_max": 90}}
 UNIT = "airflow-api-server.service"
+
+
+@pytest.fixture(scope="module")
+def case(first, team):
+    return begin(first, team)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +37,7 @@ def _forget(installation):
     installation.on("af1", "rm", "-f", OUTAGES)
 
 
-def test_restarts_of_the_api_server_lose_nothing(case):  # noqa: F811
+def test_restarts_of_the_api_server_lose_nothing(case):
     """0 lost, 0 twice, 0 failed, 0 retried, with every slot of the workers busy; each restart says why it may."""
     with case.load() as load:
         wait_for(lambda: case.book.begun() >= SLOTS, "a task in every slot", 180)
@@ -49,7 +54,7 @@ def test_restarts_of_the_api_server_lose_nothing(case):  # noqa: F811
     assert verdict.tasks >= SLOTS
 
 
-def test_with_airflows_own_patience_a_restart_is_refused_and_an_outage_loses_tasks(case):  # noqa: F811
+def test_with_airflows_own_patience_a_restart_is_refused_and_an_outage_loses_tasks(case):
     """The guard names both figures and touches nothing; what it guards from is real."""
     installation = case.installation
     installation.edit(lambda value: value["airflow"].update(config=IMPATIENT))

@@ -13,7 +13,7 @@ import pytest
 from airfleet import manifest, session
 from airfleet.backups import Backups, Where
 from tests.live.conftest import ENV, SECOND, Watch, wait_for
-from tests.live.test_users import person, shown, visit
+from tests.live.people import person, shown, visit
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
 

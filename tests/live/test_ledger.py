@@ -7,67 +7,28 @@ writes docs/lossless.md.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
-from dataclasses import dataclass
 
 import pytest
 
 from tests.live.conftest import wait_for
 from tests.live.ledger import note, page
-from tests.live.ledger.book import Book
-from tests.live.ledger.bring import bring
-from tests.live.ledger.load import TASKS, Capacity, Load
+from tests.live.ledger.case import FULL, LONGEST_S, SLOTS, begin
+from tests.live.ledger.load import TASKS, Capacity
 from tests.live.ledger.patrol import Patrol
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(7200)]
 
 NODES = ("worker1@af1", "worker2@af1", "worker1@af2", "worker2@af2")
-SLOTS = 16
-FULL = os.environ.get("AIRFLEET_LEDGER") == "full"
 STEPS = ["restart-workers", "deploy"] + ["rollback", *["restart-workers", "deploy"] * 2] * FULL
 LEAST = 1000 if FULL else 150
-LONGEST_S = 60 if FULL else 12
-BACKLOG = 4 * SLOTS
 TIMED_OUT = re.compile(r"^airflow-(\S+)\.service: State 'stop-sigterm' timed out", re.MULTILINE)
-
-
-@dataclass
-class Case:
-    """The installation with the ledger's DAG on it, its book, and the team that pushes commits."""
-
-    installation: object
-    api: object
-    book: Book
-    team: object
-
-    def load(self, **more):
-        return Load(self.api, self.book, longest_s=LONGEST_S, **{"backlog": BACKLOG, **more})
-
-    def settled(self, load, timeout_s=600):
-        """Wait until Airflow waits for no task of the load."""
-        wait_for(lambda: not self.book.open_states(load.runs), "the end of all tasks", timeout_s)
-
-    def journal(self, since, *words):
-        return {
-            name: self.installation.on(name, "journalctl", "--no-pager", "-o", "cat", f"--since=@{since:.0f}", *words)
-            for name in ("af1", "af2")
-        }
-
-    def unacked(self):
-        """Return how many messages Redis waits for an answer to."""
-        password = self.installation.secret_values()["redis_password"]
-        said = self.installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
-        return int(said.split()[-1])
 
 
 @pytest.fixture(scope="module")
 def case(first, team):
-    installation = first.installation
-    book = Book(installation)
-    bring(installation, first.api, team)
-    return Case(installation, first.api, book, team)
+    return begin(first, team)
 
 
 @(pytest.mark.both if FULL else lambda test: test)

@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.live.conftest import wait_for
+from tests.live.serving import serving
+from tests.live.sleeper import Sleeper
 from tests.live.team import DAG
-from tests.live.test_workers import Sleeper, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
 

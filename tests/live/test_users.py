@@ -10,41 +10,12 @@ import pytest
 
 from sandbox.site import REPOSITORY
 from tests.live.conftest import Watch, wait_for
-from tests.live.web import Browser
+from tests.live.people import person, shown, visit
 from tests.typist import type_into
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 CHOSEN = "Xk9#mQ2$vL7w '한글' \\"
-NAMES = ["--firstname", "길동", "--lastname", "O'Neil $(id)"]
-
-
-def person(name, role="Viewer"):
-    """Return the words that describe a new user."""
-    return [name, "--role", role, "--email", f"{name}@example.com", *NAMES]
-
-
-def shown(done):
-    """Return the password that a command showed, once."""
-    password = re.search(r"password: (\S+)", done.stdout)[1]
-    assert done.stdout.count(password) == 1
-    return password
-
-
-def visit(installation, username, password):
-    """Return a browser in which this login worked, or None. Airflow counts logins: one that comes too soon waits."""
-
-    def answer():
-        browser = Browser(installation.web, installation.airflow)
-        try:
-            page = browser.login(username, password)
-        except urllib.error.HTTPError as e:
-            if e.code != 429:
-                raise
-            return None
-        return [None if "/login" in page else browser]
-
-    return wait_for(answer, "a login that is not told to wait")[0]
 
 
 def is_out(browser):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,43 +10,10 @@ import time
 import pytest
 
 from tests.live.conftest import Installation, wait_for
+from tests.live.serving import serving
+from tests.live.sleeper import Sleeper
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1500)]
-
-SERVING = """\
-import configparser, json
-from celery import Celery
-parser = configparser.RawConfigParser(strict=False)
-parser.read("/home/airflow/airflow/airflow.cfg")
-app = Celery(broker=parser["celery"]["broker_url"].replace("%%", "%"))
-print(json.dumps({n: [q["name"] for q in each] for n, each in (app.control.inspect().active_queues() or {}).items()}))
-"""
-
-
-class Sleeper:
-    """Runs of the DAG whose only task sleeps as long as it is told."""
-
-    def __init__(self, first):
-        self.api = first.api
-
-    def start(self, seconds):
-        return self.api.trigger("sleeper", {"seconds": seconds})
-
-    def started(self, seconds):
-        """Start a run and wait until its task runs."""
-        run = self.start(seconds)
-        wait_for(lambda: self.task(run)["state"] == "running", f"the start of {run}")
-        return run
-
-    def task(self, run):
-        return self.api.ask(f"/dags/sleeper/dagRuns/{run}/taskInstances/sleep")
-
-    def ended(self, run):
-        """Return (state, try, worker) of a run's task once it has ended."""
-        path = f"/dags/sleeper/dagRuns/{run}/taskInstances/sleep"
-        task = wait_for(lambda: (t := self.task(run))["state"] in ("success", "failed") and t, f"the end of {run}", 180)
-        value = str(self.api.ask(f"{path}/xcomEntries/return_value")["value"])
-        return task["state"], task["try_number"], re.search(r"worker\d@[\w-]+", value)[0]
 
 
 class OneHost(Installation):
@@ -72,12 +38,6 @@ def installation(first):
 @pytest.fixture(scope="module")
 def sleeper(first):
     return Sleeper(first)
-
-
-def serving(installation):
-    """Return the queues that each worker which answers consumes."""
-    said = installation.on("af1", "/home/airflow/.pyenv/versions/.venv/bin/python", "-c", SERVING)
-    return json.loads(said.strip().splitlines()[-1])
 
 
 def workers_of(installation):

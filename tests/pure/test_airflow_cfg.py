@@ -6,69 +6,25 @@ import json
 import os
 import shlex
 from configparser import ConfigParser
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from desired_rig import cfg_of
+from given_secrets import Given
 from hypothesis import given
 from hypothesis import strategies as st
+from inventories import changed, shipped_with, two_hosts
 
-from airfleet import airflow_cfg, inventory, redis_conf
+from airfleet import airflow_cfg, redis_conf
 from airfleet.errors import UsageError
 from airfleet.secrets import Secret
-
-SHIPPED = Path(__file__).parents[2] / "inventory.yaml"
-
-
-@dataclass
-class Given:
-    """The secrets of a test."""
-
-    redis_password: Secret = field(default_factory=lambda: Secret("p@:/%+ 한#?"))
-    fernet_key: Secret = field(default_factory=lambda: Secret("W7RrYxTzpv8aTyp4JNyp-Wq-Oc7oJN0i5tZpJyDhW5g="))
-    webserver_secret_key: Secret = field(default_factory=lambda: Secret("ab" * 32))
-    flower_password: Secret = field(default_factory=lambda: Secret("fl%ow:er"))
-    jwt_secret: Secret = field(default_factory=lambda: Secret("cd" * 32))
-    database_password: Secret = field(default_factory=lambda: Secret("d@:/%b"))
-
-    def __getitem__(self, name):
-        return getattr(self, name)
-
-    def accepted(self, name):
-        return (self[name],)
-
-
-@cache
-def shipped_with(version="2.11.2"):
-    """Return the shipped inventory with this version of Airflow: most of these tests are about the note's own."""
-    written = inventory.load(SHIPPED).airflow.version
-    return inventory.parse(SHIPPED.read_text().replace(f"version: {written} ", f"version: {version} ", 1), SHIPPED)
 
 
 @pytest.fixture(scope="module")
 def shipped():
     return shipped_with()
-
-
-def changed(whole, **sections):
-    return whole.model_copy(
-        update={name: getattr(whole, name).model_copy(update=keys) for name, keys in sections.items()}
-    )
-
-
-def cfg_of(whole, secrets=None):
-    settings = airflow_cfg.settings(whole, next(iter(whole.hosts.values())), secrets or Given())
-    parser = ConfigParser()
-    parser.read_string(airflow_cfg.render_cfg(settings))
-    return parser
-
-
-def two_hosts():
-    text = SHIPPED.read_text().replace("\nhosts:\n", "\nhosts:\n  af2: {address: 192.0.2.11, roles: [worker]}\n")
-    return inventory.parse(text.replace("version: 3.3.2 ", "version: 2.11.2 "), SHIPPED)
 
 
 def test_every_setting_of_the_note_is_there_under_its_real_name(shipped):

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from test_airflow_cfg import changed, two_hosts
-from test_desired import CONSTRAINTS, all_secrets
+from desired_rig import CONSTRAINTS
+from given_secrets import all_secrets
+from inventories import changed, two_hosts
 
 from airfleet import airflow_cfg, auth_proxy, checkup, journals, retire, services
 from airfleet.desired import Target, stages_of

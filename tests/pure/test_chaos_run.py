@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.live import test_chaos as matrix
-from tests.live.chaos import record
+from tests.live.chaos import matrix, record
 from tests.live.chaos.record import Cell
 
 SAID = "live: restart\n[    1 s]   af1: restart worker1@af1\n[   20 s]   af2: restart worker1@af2\ndone: all\n"
@@ -50,7 +49,7 @@ def run(monkeypatch, tmp_path):
         monkeypatch.setattr(matrix.cells, "run", one)
         ground = Ground()
         try:
-            matrix._run(ground, command)
+            matrix.run(ground, command)
         except AssertionError as e:
             ground.diary.append(str(e))
         return ground.diary

@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_airflow_cfg import Given, changed, shipped_with, two_hosts
+from desired_rig import CONSTRAINTS, resources
+from given_secrets import all_secrets
+from inventories import changed, shipped_with, two_hosts
 
 from airfleet.desired import Target, stages_of
 from airfleet.model import Facts, Seen
@@ -12,17 +14,10 @@ from airfleet.plan import make_plan
 from airfleet.secret_forms import NAMES
 from airfleet.secrets import Secret, Secrets
 
-CONSTRAINTS = {"text": "celery==5.6.2\n"}
 STAGES = [
     *("system", "python", "config", "code", "release", "requirements"),
     *("redis", "cloud-sql", "database", "scheduler", "web", "tls", "workers", "flower", "backup", "confirm"),
 ]
-
-
-def all_secrets():
-    given = Given()
-    values = {name: getattr(given, name, Secret("-----KEY-----\nabcdef\n")) for name in NAMES}
-    return Secrets(values)
 
 
 @pytest.fixture
@@ -37,11 +32,6 @@ def test_packages_that_a_first_release_wants_come_after_it(target):
     assert ["venv", "link"] == [resource.kind for resource in stage.resources]
     known = replace(late, late=False)
     assert not next(s for s in stages_of(known, known.inventory.hosts["af1"]) if s.name == "requirements").resources
-
-
-def resources(target, host="af1"):
-    stages = stages_of(target, target.inventory.hosts[host])
-    return {(r.kind, r.key): r for stage in stages for r in stage.resources}
 
 
 def test_the_stages_stand_in_their_order(target):

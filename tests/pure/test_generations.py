@@ -4,12 +4,12 @@ import ast
 from pathlib import Path
 
 import pytest
-from test_lint import DATA
 
 from airfleet.errors import UsageError
 from airfleet.generations import AIRFLOW_2, GENERATIONS, generation_of
 from airfleet.lint import read_catalogue
 
+DATA = Path(__file__).parent / "data"
 AIRFLEET = Path(__file__).parents[2] / "airfleet"
 
 

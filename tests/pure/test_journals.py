@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from test_airflow_cfg import two_hosts
+from inventories import two_hosts
 
 from airfleet.errors import UsageError
 from airfleet.journals import check_pattern, since_of, units_of, zone_of

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_airflow_cfg import Given, changed, shipped_with
+from given_secrets import Given
+from inventories import changed, shipped_with
 
 from airfleet import airflow_cfg
 from airfleet.generations import AIRFLOW_2

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_airflow_cfg import changed, two_hosts
+from inventories import changed, two_hosts
 
 from airfleet.openssh import command_line
 

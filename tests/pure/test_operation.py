@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from test_doctor import CASES, checkup
+from diagnoses import CASES, checkup
 
 from airfleet import board, runbooks
 from airfleet.doctor import operation, report

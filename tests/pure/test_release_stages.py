@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from test_airflow_cfg import shipped_with
-from test_desired import CONSTRAINTS, all_secrets
+from desired_rig import CONSTRAINTS
+from given_secrets import all_secrets
+from inventories import shipped_with
 
 from airfleet import release_stages, wishes
 from airfleet.desired import Target

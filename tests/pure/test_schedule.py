@@ -7,8 +7,9 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from test_airflow_cfg import SHIPPED, changed, two_hosts
-from test_desired import CONSTRAINTS, all_secrets, resources
+from desired_rig import CONSTRAINTS, resources
+from given_secrets import all_secrets
+from inventories import SHIPPED, changed, two_hosts
 
 from airfleet import bundle, inventory, schedule
 from airfleet.agent import scheduled

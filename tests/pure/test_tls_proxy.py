@@ -5,8 +5,9 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from test_airflow_cfg import SHIPPED, Given, cfg_of, shipped_with
-from test_desired import CONSTRAINTS, all_secrets, resources
+from desired_rig import CONSTRAINTS, cfg_of, resources
+from given_secrets import Given, all_secrets
+from inventories import SHIPPED, shipped_with
 
 from airfleet import airflow_cfg, firewall, inventory, probes, retire, tls_proxy, units
 from airfleet.desired import Target

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from given_secrets import Given
 from hypothesis import given
 from hypothesis import strategies as st
-from test_airflow_cfg import SHIPPED, Given, changed, shipped_with, two_hosts
+from inventories import SHIPPED, changed, shipped_with, two_hosts
 
 from airfleet import inventory, units
 from airfleet.errors import UsageError

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ PATHS = ("identity", "ssh_config", "known_hosts")
 
 
 class Memory:
-    """What is remembered of one inventory: `places` of its hosts, empty where it may not be what it was."""
+    """What is remembered of one inventory: the `places` of hosts; none where it may not be what it was."""
 
     def __init__(self, inventory: Path, environ: Mapping[str, str]) -> None:
         self._read = [inventory, secrets_beside(inventory)]
@@ -42,18 +41,17 @@ class Memory:
 
     def keep(self, places: Mapping[str, Address], beside: Iterable[Path]) -> None:
         """Remember these places, the inventory having been accepted; `beside` are the files that it names and reads."""
+        from airfleet.secrets_file import write_privately
+
         states = [*self._now.items(), *((str(path), _state(path)) for path in beside)]
         plain = all(place.proxy_command is None for place in places.values())
         hosts = {name: _words(place) for name, place in places.items()} if plain else {}
         new = {"ours": _ours(), "files": [list(each) for each in states], "hosts": hosts}
         if self._file is None or new == self._before:
             return
-        with contextlib.suppress(OSError):  # it is remembered where that costs nothing
+        with contextlib.suppress(OSError):  # where nothing can be written nothing is remembered
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._file.parent)  # with mode 0600
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(new, file)
-            Path(name).replace(self._file)
+            write_privately(self._file, json.dumps(new))
 
     def _recall(self) -> Any:
         """Return what the file says; nothing where there is none, or where somebody else could have written it."""

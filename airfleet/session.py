@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ class Fleet:
 
         At the end an agent waits on each for the first request.
         """
-        _connect(list(self.hosts.values())[: self.inventory.ssh.parallel])
+        _connect(islice(self.hosts.values(), self.inventory.ssh.parallel))
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
@@ -229,7 +230,8 @@ def _read(
         made = tuple(sorted(set(secrets.present()) - set(before.present())))
     places = {name: _address(inventory, name) for name in inventory.hosts}
     if inventory.secrets.provider == "file":  # else whoever reads them contacts somebody
-        memory.keep(places, [file for file in (inventory.database.ca, inventory.tls.certificate) if file])
+        first = dict(islice(places.items(), inventory.ssh.parallel))
+        memory.keep(first, [file for file in (inventory.database.ca, inventory.tls.certificate) if file])
     same = {name: host for name, host in early.items() if places.get(name) == memory.places[name]}
     _close(host for name, host in early.items() if name not in same)
     everyone: dict[str, Host] = {name: same.get(name) or SshHost(name, place, ask) for name, place in places.items()}

@@ -69,7 +69,7 @@ def visit(hosts, monkeypatch):
     """Open a session; returns the names of the hosts that were opened before the inventory was read."""
     read = inventory.load
 
-    def visited(only="", **more):
+    def visited(only="", wait=(), **more):
         hosts.clear()
         early = []
 
@@ -79,7 +79,7 @@ def visit(hosts, monkeypatch):
 
         monkeypatch.setattr(inventory, "load", load)
         with session.opened("", doing="test", only=only, connect=True, **more) as fleet:
-            assert all(host.opened.wait(SOON_S) for host in fleet.hosts.values())
+            assert all(fleet.hosts[name].opened.wait(SOON_S) for name in wait or fleet.hosts)
         assert all(host.closed for host in hosts)
         return early
 
@@ -166,6 +166,14 @@ def test_some_hosts(at, visit):
     at()
     visit()
     assert visit(only="af1") == []
+
+
+def test_not_more_at_once_than_the_inventory_allows(at, visit, hosts):
+    """The others are connected to when their turn comes."""
+    at(ssh={"parallel": 1})
+    assert visit(wait=HOSTS[:1]) == []
+    assert visit(wait=HOSTS[:1]) == ["af1"]
+    assert [host.opened.is_set() for host in hosts] == [True, False]
 
 
 def test_another_airfleet(at, visit, monkeypatch, tmp_path):

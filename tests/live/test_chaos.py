@@ -35,6 +35,7 @@ def ground(first, team):
 )
 def test_every_step_under_every_fault(ground, command):
     """A clear end, nothing half-written, a free lock, no task lost; the next run ends where an undisturbed one does."""
+    ground.bring(command)
     matrix.run(ground, command)
 
 

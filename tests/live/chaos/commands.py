@@ -35,6 +35,11 @@ class Ground:
     def edge(self):
         return self.hosts[-1]
 
+    def bring(self, command):
+        """Have as many workers on each host as the command's cells want."""
+        self.installation.edit(lambda value: value.setdefault("celery", {}).update(instances=command.workers))
+        self.fab("bootstrap", rc=0)
+
     def fab(self, *words, rc=None):
         return self.installation.fab(*words, rc=rc, timeout_s=3000)
 
@@ -59,6 +64,7 @@ class Command:
     reset: Callable[[Ground], Any] = lambda ground: ground.in_order() or ground.fab("bootstrap", rc=0)
     before: tuple[tuple[str, ...], ...] = ()  # once, before anything is disturbed
     drains: bool = True
+    workers: int = 1  # on each host: where they are not what is looked at, more of them only take time
 
     @property
     def name(self):
@@ -94,6 +100,7 @@ def dirty_bootstrap(ground):
 def clean_bootstrap(ground):
     """Take back what the cells wished for."""
     ground.installation.edit(lambda value: value["airflow"].pop("config", None))
+    ground.installation.edit(lambda value: value.pop("celery", None))
     ground.fab("bootstrap", rc=0)
 
 
@@ -105,7 +112,7 @@ def undo_upgrade(ground):
 COMMANDS = (
     Command(("bootstrap",), dirty=dirty_bootstrap),
     Command(("deploy",), dirty=lambda ground: ground.push(f"nothing new, {next(COUNT)}")),
-    Command(("restart-workers",)),
+    Command(("restart-workers",), workers=2),
     Command(("secrets.rotate", "redis_password")),
 )
 UPGRADE = Upgrade(

@@ -7,7 +7,7 @@ import http.client
 import time
 
 TASKS = 4
-SLEEP_S = 30
+SLEEP_S = 20
 BEGIN_S, END_S = 60, 300
 POLL_S = 0.5
 AWAY = (OSError, http.client.HTTPException)  # the web pages are away for a moment

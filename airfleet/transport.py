@@ -43,14 +43,9 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
             return None
         keys = self.client.get_host_keys()
         keys.clear()
-        named = str(self.ssh_config.get("userknownhostsfile", "")).split()
         name = self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
-        alias = self.ssh_config.get("hostkeyalias")
-        for path in [str(self.known_hosts), *map(os.path.expanduser, named)]:
-            trusted = _host_keys(path)
-            for each in [name, *([alias] if alias else [])]:
-                for kind, key in (trusted.lookup(each) or {}).items():
-                    keys.add(name, kind, key)
+        for kind, key in self._trusted(name).items():
+            keys.add(name, kind, key)
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         self.connect_kwargs = {**self.connect_kwargs, "transport_factory": prompt_transport}
         try:
@@ -61,6 +56,17 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
             raise
         self.transport.set_keepalive(KEEPALIVE_S)
         return result
+
+    def _trusted(self, name: str) -> dict[str, paramiko.PKey]:
+        """Return the host's keys by their kinds: its alias' before its own, and of each the first file's."""
+        named = str(self.ssh_config.get("userknownhostsfile", "")).split()
+        files = [_host_keys(path) for path in [str(self.known_hosts), *map(os.path.expanduser, named)]]
+        alias = self.ssh_config.get("hostkeyalias")
+        found: dict[str, paramiko.PKey] = {}
+        for each in (alias, name) if alias else (name,):
+            for file in files:
+                found = {**(file.lookup(each) or {}), **found}
+        return found
 
     def way(self) -> list[VerifiedConnection]:
         """Return what has to be opened, in this order: the jump hosts on the way, then the connection itself."""

@@ -81,3 +81,21 @@ def test_the_ssh_configs_own_file_and_alias(box, address, tmp_path):
     close(connect("af1", replace(place, ssh_config=config)))
     with pytest.raises(HostKeyRefused, match="is unknown"):
         connect("af1", place)
+
+
+def test_the_first_file_has_the_first_word(box, address, tmp_path):
+    """The ssh config's own does not take back what the inventory's says of a host; nor the name what an alias says."""
+    place = address(box)
+    own, other = box.line.split()[2], paramiko.ECDSAKey.generate().get_base64()
+    kind, name, theirs = box.line.split()[1], f"[127.0.0.1]:{box.port}", tmp_path / "theirs"
+    config = tmp_path / "config"
+    config.write_text(f"Host 127.0.0.1\n  UserKnownHostsFile {theirs}\n")
+    place = replace(place, ssh_config=config)
+    theirs.write_text(f"{name} {kind} {other}\n")
+    close(connect("af1", place))
+    place.known_hosts.write_text(f"{name} {kind} {other}\n")
+    theirs.write_text(f"{ALIAS} {kind} {own}\n")
+    with pytest.raises(HostKeyRefused):
+        connect("af1", place)
+    config.write_text(f"Host 127.0.0.1\n  UserKnownHostsFile {theirs}\n  HostKeyAlias {ALIAS}\n")
+    close(connect("af1", place))

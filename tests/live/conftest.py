@@ -154,6 +154,11 @@ class Installation:
             start_new_session=True,
         )
 
+    def locked(self) -> bool:
+        """Tell whether somebody has the lock; to try to take it would refuse it to whoever wants it just then."""
+        has = 'inode=$(stat -c %i /run/airfleet.lock) && grep -q ":$inode " /proc/locks && echo yes'
+        return self.on("af1", "sh", "-c", has, check=False) == "yes\n"
+
     def on(self, name: str, *argv: str, check: bool = True, stdin: str = "") -> str:
         """Run something as root on a machine, not over SSH, and return what it printed."""
         return run_in(name, argv, check=check, stdin=stdin, site=self.site).stdout

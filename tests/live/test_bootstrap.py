@@ -246,10 +246,7 @@ def test_two_bootstraps_at_once(installation):
     """The second gets exit 6 and is told who is at work, from where, since when and doing what."""
     installation.on("af1", "systemctl", "stop", "airflow-flower.service")
     holder = installation.start("bootstrap")
-    wait_for(
-        lambda: installation.on("af1", "flock", "--nonblock", "/run/airfleet.lock", "echo", "free", check=False) == "",
-        "the first operator's lock",
-    )
+    wait_for(installation.locked, "the first operator's lock")
     os.killpg(holder.pid, signal.SIGSTOP)
     try:
         installation.on("af1", "systemctl", "stop", "airflow-triggerer.service")

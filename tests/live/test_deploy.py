@@ -130,8 +130,7 @@ def test_a_deploy_during_a_bootstrap_is_refused(installation, team):
     """Exit 6 names the holder of the lock; with `--lock-wait` it waits for its end."""
     installation.on("af1", "systemctl", "stop", "airflow-flower.service")
     holder = installation.start("bootstrap")
-    free = ["flock", "--nonblock", "/run/airfleet.lock", "echo", "free"]
-    wait_for(lambda: installation.on("af1", *free, check=False) == "", "the lock of the bootstrap")
+    wait_for(installation.locked, "the lock of the bootstrap")
     os.killpg(holder.pid, signal.SIGSTOP)
     try:
         said = installation.fab("deploy", rc=6).stderr

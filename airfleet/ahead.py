@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airfleet.address import Address
-from airfleet.inventory_file import secrets_beside
+from airfleet.inventory_file import PREFIX, secrets_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 OURS = Path(__file__).resolve().parent
-GIVEN = "AIRFLEET_SECRET_"  # in the environment: what is wrong with these nobody knows before
 PATHS = ("identity", "ssh_config", "known_hosts")
 
 
@@ -30,9 +29,10 @@ class Memory:
     """What is remembered of one inventory: the `places` of hosts; none where it may not be what it was."""
 
     def __init__(self, inventory: Path, environ: Mapping[str, str]) -> None:
-        self._read = [inventory, secrets_beside(inventory)]
-        self._now = {str(path): _state(path) for path in self._read}  # before anything of it is read
-        self._file = None if any(name.startswith(GIVEN) for name in environ) else _file_of(inventory, environ)
+        # Before anything of them is read.
+        self._now = {str(path): _state(path) for path in (inventory, secrets_beside(inventory))}
+        given = any(name.startswith(PREFIX) for name in environ)  # what is wrong with these nobody knows before
+        self._file = None if given else _file_of(inventory, environ)
         self._before = self._recall()
         self.places: dict[str, Address] = {}
         with contextlib.suppress(TypeError, AttributeError, LookupError, ValueError):  # of another airfleet

@@ -1,15 +1,16 @@
-"""Which file the inventory of an environment is, without a look into it."""
+"""Where the inventory and the secrets of an environment are, without a look into them."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airfleet.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PREFIX: Final = "AIRFLEET_SECRET_"  # of the environment variables that win over the file of secrets
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 

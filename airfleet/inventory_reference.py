@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from airfleet import patterns
 from airfleet.inventory import Host, Inventory
+from airfleet.inventory_file import PREFIX
 from airfleet.secret_forms import GENERATED, NAMES
-from airfleet.secrets import PREFIX
 from airfleet.sections import Section
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airfleet import notices, patterns
-from airfleet.secrets import PREFIX
+from airfleet.inventory_file import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from airfleet import rotations
 from airfleet.errors import GateRefused, UsageError
 from airfleet.generations import generation_of
+from airfleet.inventory_file import PREFIX
 from airfleet.secret_forms import GENERATED, problem_of
 from airfleet.secret_origins import generated_for
-from airfleet.secrets import PREFIX, Secret
+from airfleet.secrets import Secret
 
 if TYPE_CHECKING:
     from airfleet.session import Fleet

@@ -11,7 +11,7 @@ from airfleet import inventory as inventories
 from airfleet import secrets as secret_store
 from airfleet import session
 from airfleet.errors import ChangesPending, FleetError, GateRefused, HostUnreachable, UsageError
-from airfleet.inventory_file import secrets_beside
+from airfleet.inventory_file import PREFIX, secrets_beside
 from airfleet.secret_forms import GENERATED, NAMES
 from airfleet.secret_manager import LATEST, NOBODY, Manager, NotEnabled
 from airfleet.secret_origins import load, manager_of, needed, taken
@@ -166,7 +166,7 @@ def _opened(env: str) -> tuple[Path, Inventory]:
 def _at_hand(name: str, known: Secrets, inventory: Inventory) -> Origin:
     source = known.file if name in known else ""
     if name in known.from_environment:
-        source = f"environment: {secret_store.PREFIX}{name.upper()}"
+        source = f"environment: {PREFIX}{name.upper()}"
     return Origin(name, name in needed(inventory), source)
 
 
@@ -202,7 +202,7 @@ def _judged(place: str, origins: list[Origin], known: Secrets, refused: FleetErr
             f"missing: {', '.join(missing)}",
             place=place,
             remedy=f"write them into {known.into or 'the secrets file (mode 0600)'}, or set "
-            + ", ".join(secret_store.PREFIX + name.upper() for name in missing),
+            + ", ".join(PREFIX + name.upper() for name in missing),
             state=NOBODY,
         )
     return Checked(place, tuple(origins), error)

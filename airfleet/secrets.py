@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 
 from airfleet import places
 from airfleet.errors import UsageError
+from airfleet.inventory_file import PREFIX
 from airfleet.masking import Mask
 from airfleet.secret_forms import GENERATED, KNOWN, NEXT, PREVIOUS, problem_of, tidy
 from airfleet.secrets_file import with_values, write_privately
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-PREFIX: Final = "AIRFLEET_SECRET_"
 EMULATOR: Final = PREFIX + "MANAGER_EMULATOR"  # no secret: where a stand-in for Google's Secret Manager listens
 _NOTHING: Final = "nothing was contacted"
 

@@ -22,7 +22,7 @@ from airfleet.inventory_file import path_of, secrets_beside
 from airfleet.remote import SshHost, local_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from airfleet import inventory as inventories
     from airfleet.inventory import Inventory
@@ -84,12 +84,13 @@ class Fleet:
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock_lost: threading.Event = field(default_factory=threading.Event)
 
-    def connect(self) -> None:
+    def connect(self, begun: Collection[Host] = ()) -> None:
         """Begin to connect to every host, in the background: what there is to compute meanwhile costs no time.
 
-        At the end an agent waits on each for the first request.
+        At the end an agent waits on each for the first request; where that has begun already, it is not begun again.
         """
-        _connect(islice(self.hosts.values(), self.inventory.ssh.parallel))
+        first = islice(self.hosts.values(), self.inventory.ssh.parallel)
+        _connect(host for host in first if host not in begun)
 
     def look(self, wanted: Mapping[str, Sequence[Resource]]) -> dict[str, Facts]:
         """Return what is on each host: one round trip each, all at the same time."""
@@ -197,7 +198,7 @@ def opened(
         raise
     try:
         if connect:
-            fleet.connect()
+            fleet.connect(early.values())
         yield fleet
     finally:
         fleet.finish()

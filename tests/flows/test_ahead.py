@@ -34,9 +34,10 @@ class Host:
 
     def __init__(self, name, place):
         self.name, self.place = name, place
-        self.opened, self.closed = threading.Event(), False
+        self.opened, self.closed, self.times = threading.Event(), False, 0
 
     def open(self):
+        self.times += 1
         self.opened.set()
 
     def close(self):
@@ -98,6 +99,7 @@ def test_the_second_time(at, visit, hosts):
     assert visit() == []
     assert visit() == list(HOSTS)
     assert [host.name for host in hosts] == list(HOSTS)
+    assert [host.times for host in hosts] == [1, 1]
     assert [(host.place.host, host.place.port) for host in hosts] == [("10.1.0.11", None), ("10.1.0.12", 2222)]
 
 

@@ -7,6 +7,7 @@ import hashlib
 from datetime import UTC, datetime
 
 from airfleet.manifest import NAME
+from tests.flows.stand_in import StandIn
 
 DATA = b"PGDMP" + bytes(range(256)) * 3000
 INVENTORY = {
@@ -84,17 +85,8 @@ class Town:
         return "\n".join(self.said)
 
 
-class TownHost:
+class TownHost(StandIn):
     """One host of the town."""
-
-    def __init__(self, name, town):
-        self.name, self.town = name, town
-
-    def open(self):
-        return self
-
-    def close(self):
-        pass
 
     def hold(self, words):
         self.town.diary.append((self.name, "hold"))

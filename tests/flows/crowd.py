@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.flows.stand_in import StandIn, idle_worker
+
 TASK = {"dag": "etl", "task": "load", "run": "r1", "try": 1, "elapsed_s": 60.0, "retries_left": 2, "usual_s": 90.0}
 INVENTORY = {
     "airflow": {"version": "2.11.2"},
@@ -29,19 +31,7 @@ class Crowd:
         return CrowdHost(name, self)
 
     def seen(self, name, number, **more):
-        words = {
-            "instance": number,
-            "node": f"worker{number}@{name}",
-            "active": "active",
-            "enabled": True,
-            "answers": True,
-            "queues": ["default"],
-            "running": [],
-            "unnamed": 0,
-            "reserved": 0,
-            "gaps": [],
-        }
-        return {**words, **self.workers[name].get(number, {}), **more}
+        return {**idle_worker(name, number), **self.workers[name].get(number, {}), **more}
 
     @property
     def calls(self):
@@ -61,35 +51,26 @@ class Crowd:
         pass
 
 
-class CrowdHost:
+class CrowdHost(StandIn):
     """One host of the crowd."""
 
-    def __init__(self, name, crowd):
-        self.name, self.crowd = name, crowd
-
-    def open(self):
-        return self
-
-    def close(self):
-        pass
-
     def hold(self, words):
-        self.crowd.diary.append((self.name, "hold"))
+        self.town.diary.append((self.name, "hold"))
         return {"held_by": None}
 
     def call(self, name, words, tell=None):
         numbers = words.get("numbers") or [words.get("instance")]
         if name == "workers_look":
-            self.crowd.diary.append((self.name, name))
-            there = {*range(1, words["instances"] + 1), *self.crowd.workers[self.name]}
-            return {"workers": [self.crowd.seen(self.name, number) for number in sorted(there)]}
+            self.town.diary.append((self.name, name))
+            there = {*range(1, words["instances"] + 1), *self.town.workers[self.name]}
+            return {"workers": [self.town.seen(self.name, number) for number in sorted(there)]}
         if name == "record":
-            self.crowd.diary.append((self.name, name, words["entry"]))
+            self.town.diary.append((self.name, name, words["entry"]))
             return {"added": True}
-        self.crowd.diary.append((self.name, name, words["unit"] if name == "steer" else numbers[0]))
-        if self.crowd.meeting and self.name in ("b", "d") and numbers == [1]:
-            self.crowd.meeting.wait()
-        answer = self.crowd.answers.get((self.name, name, numbers[0]), {})
+        self.town.diary.append((self.name, name, words["unit"] if name == "steer" else numbers[0]))
+        if self.town.meeting and self.name in ("b", "d") and numbers == [1]:
+            self.town.meeting.wait()
+        answer = self.town.answers.get((self.name, name, numbers[0]), {})
         if isinstance(answer, BaseException):
             raise answer
         good = {"outcome": "done", "waited_s": 1.0, "seconds": 2.0, "holding": [], "unnamed": 0, "ok": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airfleet.errors import HostUnreachable
 from airfleet.model import Outcome
 from tests.flows.memory_host import MemoryHost
+from tests.flows.stand_in import idle_worker
 
 OLD, NEW = "a" * 40, "b" * 40
 CURRENT = "/home/airflow/dags/current"
@@ -84,23 +85,7 @@ class DeployHost(MemoryHost):
         return {"text": f"the journal of {words['unit']}"}
 
     def _workers_look(self, words, name):
-        return {
-            "workers": [
-                {
-                    "instance": number,
-                    "node": f"worker{number}@{self.name}",
-                    "active": "active",
-                    "enabled": True,
-                    "answers": True,
-                    "queues": ["default"],
-                    "running": [],
-                    "unnamed": 0,
-                    "reserved": 0,
-                    "gaps": [],
-                }
-                for number in (1, 2)
-            ]
-        }
+        return {"workers": [idle_worker(self.name, number) for number in (1, 2)]}
 
     def _restart_drained(self, words, name):
         key = ("unit", f"airflow-worker@{words['instance']}.service")

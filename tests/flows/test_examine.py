@@ -10,6 +10,7 @@ import pytest
 
 from airfleet import status
 from airfleet.errors import NotHealthy
+from tests.flows.stand_in import StandIn
 
 HEALTHY = json.loads((Path(__file__).parents[1] / "pure/data/checkup-healthy.json").read_text())
 HOLDER = {"who": "ann@desk", "doing": "restart-workers", "since": "17:00", "age_s": 1.0}
@@ -37,7 +38,7 @@ class Site:
         self.said = []
 
     def host(self, name, address, ask):
-        return MemoryHost(name, self)
+        return SiteHost(name, self)
 
     def say(self, text, style=""):
         self.said.append(text)
@@ -50,21 +51,12 @@ class Site:
         return json.loads(status.status_json("", only=only))
 
 
-class MemoryHost:
-    def __init__(self, name, site):
-        self.name, self.site = name, site
-
-    def open(self):
-        return self
-
-    def close(self):
-        pass
-
+class SiteHost(StandIn):
     def call(self, name, words, tell=None):
         if name == "holder":
-            self.site.asked.append(self.name)
-            return {"held_by": self.site.holders.pop(0)}
-        return self.site.facts["crew"] if name == "crew" else self.site.facts["hosts"][self.name]
+            self.town.asked.append(self.name)
+            return {"held_by": self.town.holders.pop(0)}
+        return self.town.facts["crew"] if name == "crew" else self.town.facts["hosts"][self.name]
 
 
 @pytest.fixture

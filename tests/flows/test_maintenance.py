@@ -80,36 +80,36 @@ class Host(CrowdHost):
 
     def call(self, name, words, tell=None):
         if name == "record":
-            self.crowd.entries.append(words["entry"])
+            self.town.entries.append(words["entry"])
             return {"added": True}
         if name == "maintenance_marks":
-            here = {f"airflow-worker@{n}.service" for h, n in self.crowd.marked if h == self.name}
+            here = {f"airflow-worker@{n}.service" for h, n in self.town.marked if h == self.name}
             return {"marked": sorted(here & set(words["units"]))}
-        if self.crowd.dies == (name, False):
+        if self.town.dies == (name, False):
             raise Killed
         if name.startswith("maintenance_"):
-            self.crowd.diary.append((self.name, name))
-            answer = self.crowd.answers.get((self.name, name))
+            self.town.diary.append((self.name, name))
+            answer = self.town.answers.get((self.name, name))
             if isinstance(answer, BaseException):
                 raise answer
-            answer = getattr(self.crowd, name)(words)
+            answer = getattr(self.town, name)(words)
         else:
             answer = super().call(name, words, tell)
             self._steer(name, words, answer)
-        if self.crowd.dies == (name, True):
+        if self.town.dies == (name, True):
             raise Killed
         return answer
 
     def _steer(self, name, words, answer):
         numbers = words.get("numbers") or [words.get("instance")]
-        mine = self.crowd.workers[self.name]
+        mine = self.town.workers[self.name]
         if name == "drain":
-            self.crowd.marked |= {(self.name, n) for n in numbers}
+            self.town.marked |= {(self.name, n) for n in numbers}
         for number in numbers if name in ("drain", "resume", "restart_drained") else []:
             drained = name == "drain" and answer["outcome"] != "held"
             mine[number] = {**mine.get(number, {}), "queues": [] if drained else ["default"]}
         if name == "restart_drained" and answer["outcome"] != "held":
-            self.crowd.marked -= {(self.name, numbers[0])}
+            self.town.marked -= {(self.name, numbers[0])}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from airfleet import terminal
 from airfleet.errors import ApplyFailed, GateRefused, HostUnreachable, NotHealthy, RolloutStopped, UsageError
 from airfleet.people import NewUser
 from airfleet.users import create_user, delete_user, list_users, reset_password
+from tests.flows.stand_in import StandIn
 from tests.typist import type_into
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +45,7 @@ class Town:
         self.terminal = True
 
     def host(self, name, address, ask):
-        return MemoryHost(name, self)
+        return TownHost(name, self)
 
     def seen(self):
         words = {"firstname": "F", "lastname": "L", "logins": 0, "last_login": None}
@@ -71,16 +72,7 @@ class Town:
         return "\n".join(self.said)
 
 
-class MemoryHost:
-    def __init__(self, name, town):
-        self.name, self.town = name, town
-
-    def open(self):
-        return self
-
-    def close(self):
-        pass
-
+class TownHost(StandIn):
     def hold(self, words):
         self.town.diary.append((self.name, "hold"))
         self.town.sent["hold"] = words

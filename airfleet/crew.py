@@ -148,7 +148,7 @@ def explain(worker: Worker, max_wait_s: int, *, kill_after_wait: bool) -> Iterat
     for task in worker.running:
         yield f"    {task}"
     if worker.unnamed:
-        yield f"    {worker.unnamed} that Airflow does not name yet"
+        yield f"    {worker.unnamed} that Airflow does not name: just begun, just ended, or its database is silent"
     if late := [task for task in worker.running if task.left_s is None or task.left_s > max_wait_s]:
         names = ", ".join(f"{task.dag}.{task.task}" for task in late)
         if kill_after_wait:

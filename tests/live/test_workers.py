@@ -46,8 +46,8 @@ def workers_of(installation):
 
 def test_the_plan_names_what_runs_and_changes_nothing(installation, sleeper):
     """`--dry-run` shows each worker with its running tasks, how long they run and how many retries they have."""
-    run = sleeper.started(12)
     before = serving(installation)
+    run = sleeper.started(25)
     said = installation.fab("restart-workers", "--dry-run", "--max-wait", "1").stdout
     assert re.search(rf"sleeper\.sleep \({re.escape(run)}\) try 1, \d+ s so far, .*1 retry left", said)
     assert "it takes tasks again, nothing is cut, exit 7" in said
@@ -105,7 +105,7 @@ def test_the_last_consumer_of_a_queue_with_work_stays(installation, sleeper):
     """One worker alone with a running task: refused (8) in the plan's words, before anything is touched."""
     installation.fab("scale-workers", "--count", "1", "--only", "af1")
     try:
-        run = sleeper.started(12)
+        run = sleeper.started(25)
         done = installation.fab("restart-workers", "--only", "af1", "--count", "1", rc=8)
         assert "nobody else serves the queue default (0 waiting, 1 running)" in done.stderr
         assert "--allow-gap" in done.stderr
@@ -167,6 +167,6 @@ def test_services_stop_start_and_restart(installation):
 
 def test_redis_is_not_taken_away_from_running_tasks(installation, sleeper):
     """Workers end with their broker, and their tasks with them: refused while anything runs."""
-    run = sleeper.started(10)
+    run = sleeper.started(20)
     assert "which would end with Redis" in installation.fab("restart", "--service", "redis", rc=8).stderr
     assert sleeper.ended(run)[:2] == ("success", 1)

@@ -22,8 +22,10 @@ def state(pid):
 
 
 def members(control_group):
-    """Return the processes of a control group and of those below it."""
+    """Return the processes of a control group and of those below it; none where that is no name of one."""
     found = set()
+    if not control_group.startswith("/") or "\0" in control_group or ".." in control_group.split("/"):
+        return found
     for root in CGROUPS:
         for path in glob.glob(f"{glob.escape(root + control_group)}/**/cgroup.procs", recursive=True):
             try:
@@ -36,13 +38,13 @@ def members(control_group):
 
 def stopped_in(control_group):
     """Return the processes of a control group that somebody has stopped by a signal."""
-    return sorted(pid for pid in members(control_group) if control_group and state(pid) == "T")
+    return sorted(pid for pid in members(control_group) if state(pid) == "T")
 
 
 def orphans(control_group, main):
     """Return [[pid, what]] of processes in a unit whose parent has died: nobody waits for them any more."""
     found = []
-    for pid in sorted(members(control_group)) if control_group else []:
+    for pid in sorted(members(control_group)):
         if pid != main and _parent(pid) == 1:
             found.append([pid, command_line(pid)[:120]])
     return found

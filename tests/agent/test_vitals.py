@@ -193,6 +193,14 @@ def test_a_process_that_was_stopped_is_told_from_one_that_waits():
     assert processes.state(child.pid) is None
 
 
+@pytest.mark.parametrize("group", ["", "/..", "/system.slice/../..", "system.slice", "/a\0"])
+def test_what_is_no_name_of_a_control_group_has_no_processes(group):
+    """Systemd's word for where a unit's processes are leads nowhere else."""
+    from airfleet.agent import processes
+
+    assert processes.members(group) == set()
+
+
 def test_what_cannot_be_found_out_is_none_and_says_why(vitals, tmp_path):
     """A configuration that can't be read is no reason for silence on the rest."""
     (tmp_path / "airflow.cfg").write_text("no section = here\n")

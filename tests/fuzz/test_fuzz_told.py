@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fuzzing import HARD, HELD, TEXT, VALUES, spoiled, tried
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airfleet.agent import (
@@ -77,6 +77,7 @@ def printed(monkeypatch):
 
 
 @tried()
+@example(["MainPID=1\nControlGroup=/a\0"])
 @given(st.lists(SHOWN | TEXT, max_size=3))
 def test_any_properties_of_units(printed, blocks):
     """`systemctl show` with any values: facts, or a refusal; what is no number is 0."""

@@ -103,6 +103,7 @@ def test_cells_are_chosen_by_words_and_a_slice():
         ({"rc": 0, "said": "done"}, "well"),
         ({"rc": -9, "said": "[ 1 s] a"}, "well"),
         ({"rc": 3, "said": "airfleet: gone\n"}, "no clear message"),
+        ({"said": "airfleet: ill\n    journal:\n    Traceback (most recent call last):\n  state: done\n"}, "well"),
         ({"said": "Traceback (most recent call last):\n" + SAID}, "no clear message"),
         ({"rc": 1}, "exit 1"),
         ({"rc": None}, "it did not end"),

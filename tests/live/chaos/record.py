@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from sandbox.site import REPOSITORY
 
 KEPT = REPOSITORY / ".sandbox" / "chaos" / "cells.jsonl"
+TRACEBACK = re.compile(r"^Traceback ", re.MULTILINE)  # the operator's own: a quoted journal's is indented
 MESSAGE = re.compile(r"^airfleet: (.*(?:\n  .*)*)", re.MULTILINE)
 KILLED = -9
 FORESEEN = range(2, 10)  # the exit codes of a change that has not come about
@@ -57,7 +58,7 @@ class Cell:
         whole = _message(output)
         self.message = first_line(output)
         if rc not in (0, KILLED):
-            self.clear = bool(whole) and "\n  state: " in whole and "Traceback" not in output
+            self.clear = bool(whole) and "\n  state: " in whole and not TRACEBACK.search(output)
 
     @property
     def outcome(self):

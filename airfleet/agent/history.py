@@ -11,6 +11,7 @@ from airfleet.agent import chain, run
 PATH = "/var/log/airfleet/history.jsonl"
 MODE, FOLDER_MODE = 0o640, 0o750
 RETIRE, DONE = "retire", "done"
+LONGEST = 64 * 1024 * 1024  # characters of a history that are read
 
 
 def record(words, tell):
@@ -97,9 +98,12 @@ def text_of(path):
     """Return the text of a history, or of what stands beside it; "" where there is none."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as f:
-            return f.read()
+            text = f.read(LONGEST + 1)
     except FileNotFoundError:
         return ""
+    if len(text) > LONGEST:
+        raise run.Refused(f"{path} is longer than {LONGEST // 1024**2} MiB", remedy="look at what is in it")
+    return text
 
 
 def _entries(text):

@@ -11,6 +11,7 @@ from airfleet.agent import run
 
 PATH = "/run/airfleet.lock"
 SOMEBODY = {"who": "somebody"}
+LONGEST = 64 * 1024  # characters that are read of who has it
 _held = []
 
 
@@ -41,7 +42,7 @@ def holder(words, tell):
     try:
         with open(words.get("lock", PATH), encoding="utf-8") as f:
             there = os.fstat(f.fileno())
-            text = f.read()
+            text = f.read(LONGEST)
     except FileNotFoundError:
         return {"held_by": None}
     if not _locked(there):

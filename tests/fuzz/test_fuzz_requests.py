@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fuzzing import HELD, TEXT, VALUES, tried
@@ -15,6 +17,7 @@ from airfleet import answers, sending
 from airfleet.agent import main
 
 pytestmark = HELD
+ROOM = 1024**3  # bytes beside what the tests themselves take: nothing that is asked may fill a host's memory
 # Looks at files alone, whatever the key: the others start programs.
 KINDS = st.sampled_from(
     ["file", "directory", "link", "disk", "release", "mirror", "leftovers", "account", "instances", "venv"]
@@ -37,6 +40,16 @@ WORDS = st.dictionaries(
 
 
 @pytest.fixture(autouse=True)
+def small():
+    """Have a host with little memory left."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.fixture(autouse=True)
 def told(monkeypatch):
     """Keep what the agent says."""
     said = []
@@ -49,6 +62,7 @@ def whole(said):
     for answer in said:
         read = answers.parse(json.dumps(answer).encode())
         assert read["t"] != "failed" or read["error"]
+        assert "MemoryError" not in read.get("error", "")
     return said
 
 
@@ -65,6 +79,8 @@ def test_any_look(told, resources):
 @given(CALLS, WORDS)
 @example("backup_list", {"folder": "a"})
 @example("history", {"path": 0, "limit": 1})
+@example("history", {"path": "/dev/zero", "limit": 1})
+@example("holder", {"lock": "/dev/zero"})
 @example("holder", {"lock": True})
 def test_any_call(told, name, words):
     """A call answers, or what it stumbled over is told."""

@@ -89,7 +89,18 @@ def put_back(
 
 
 def restored(old: Fleet, new: Fleet, backup: Backup, screen: Screen) -> None:
-    """Stop what runs, put the backup back, bring the old Airflow back, end maintenance."""
+    """Stop what runs, put the backup back, bring the old Airflow back, end maintenance; typed again it begins anew."""
+    try:
+        _restore(old, new, backup, screen)
+    except FleetError as e:
+        e.state = (
+            f"on the way back to Airflow {old.inventory.airflow.version}: services may be stopped, maintenance is on;"
+            f" `{undo_remedy(backup.name)}` begins anew; of the last step: {e.state}"
+        )
+        raise
+
+
+def _restore(old: Fleet, new: Fleet, backup: Backup, screen: Screen) -> None:
     stop_all(new, screen)
     backups = Backups(new, screen, Where())
     tell = backups.tell(backup.name)

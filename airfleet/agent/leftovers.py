@@ -21,9 +21,7 @@ def make_leftovers(folder, seen, want, means, tell):
         for name in _units_of(file):
             tell(name)
             run.run(["systemctl", "disable", name], ok=(0, 1))
-            state = units.bring(name, "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
-            if state not in ("inactive", "failed"):
-                raise run.Refused(f"{name} is {state} {means['stop_timeout_s']} s after systemd was asked to stop it")
+            units.stop(name, means["stop_timeout_s"], tell)
         os.unlink(f"{folder}/{file}")
     run.run(["systemctl", "daemon-reload"])
 

@@ -14,7 +14,6 @@ import shutil
 from airfleet.agent import owned, run, units
 
 ENDED_S = 10
-DOWN = ("inactive", "failed")
 
 
 def remains(words, tell):
@@ -38,9 +37,7 @@ def clear(words, tell):
     for unit in there["units"]:
         tell(f"stop {unit}")
         run.run(["systemctl", "disable", unit], ok=(0, 1))
-        state = units.bring(unit, "stop", DOWN, words["stop_timeout_s"], tell)
-        if state not in DOWN:
-            raise run.Refused(f"{unit} is {state} after it was stopped", remedy="look at its journal, then run again")
+        units.stop(unit, words["stop_timeout_s"], tell)
         run.run(["systemctl", "reset-failed", unit], ok=(0, 1))
     for pattern in (*words["unit_files"], *words["root"]):
         for path in _found(pattern):
@@ -69,7 +66,7 @@ def _units(words):
     # An instance that is enabled and does not run is only a link to its template.
     links = map(os.path.basename, glob.glob("/etc/systemd/system/*.wants/*.service"))
     linked = [name for name in links if any(fnmatch.fnmatch(name, pattern) for pattern in words["units"])]
-    found = [name for name, state in loaded.items() if state not in DOWN] + enabled + linked
+    found = [name for name, state in loaded.items() if state not in units.DOWN] + enabled + linked
     names = {name for name in found if not name.endswith("@.service")}
     return sorted(names, key=lambda name: (not name.startswith("airflow-worker@"), name.startswith("redis"), name))
 

@@ -9,7 +9,6 @@ from airfleet.agent import patience, run, units, web
 
 BACK_S = 180
 LOOK_S = 0.1
-DOWN = ("inactive", "failed")
 RUNNING = ("active", "activating", "reloading", "deactivating")
 
 
@@ -27,9 +26,7 @@ def steer(words, tell):
     began, clock = time.time(), time.monotonic()
     page = _Page(words["page"]) if words["page"] and verb == "restart" else None
     if verb == "stop":
-        active = units.bring(unit, verb, DOWN, words["timeout_s"], tell)
-        if active not in DOWN:
-            raise run.Refused(f"{unit} is {active} {words['timeout_s']} s after systemd was asked to stop it")
+        active = units.stop(unit, words["timeout_s"], tell)
     elif verb == "restart" or before["ActiveState"] != "active":
         units.start(unit, verb, words["timeout_s"], tell)
         active = "active"

@@ -11,6 +11,7 @@ from airfleet.agent import files, paths, run
 
 PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,NRestarts"
 SETTLE_S = 30
+DOWN = ("inactive", "failed")
 NAME_OF_STAMP = "started with "
 # Celery forgets a queue that was cancelled and added again: when its connection to the broker is renewed, the worker
 # consumes nothing and answers as if all were well (seen with 5.6.2). So a drain leaves a mark beside the stamp.
@@ -114,8 +115,8 @@ def make_unit(name, seen, want, means, tell):
         run.run(["systemctl", "enable" if want["enabled"] == "enabled" else "disable", name])
     if want["active"] == "active":
         _start(name, seen, want, means, tell)
-    elif now["active"] not in ("inactive", "failed"):
-        bring(name, "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
+    elif now["active"] not in DOWN:
+        stop(name, means["stop_timeout_s"], tell)
 
 
 def _start(name, seen, want, means, tell):
@@ -130,7 +131,7 @@ def _start(name, seen, want, means, tell):
         bring(name, "reload", ("active", "failed"), means["stop_timeout_s"], tell)
         return
     # One that failed to start may be waiting for its next try ("activating"): restart takes that over as well.
-    if not running and seen is not None and seen["active"] not in ("inactive", "failed"):
+    if not running and seen is not None and seen["active"] not in DOWN:
         verb = "restart"
     start(name, verb, means["stop_timeout_s"], tell)
 
@@ -143,6 +144,21 @@ def start(name, verb, stop_timeout_s, tell):
     if state != "active":
         told = _journal(name, began)
         raise run.Refused(f"{name} is {state} after {verb}", remedy=_port_holder(told), tail=told)
+
+
+def stop(name, stop_timeout_s, tell):
+    """Stop a unit and return its state, or raise Refused.
+
+    What has not ended within the unit's own TimeoutStopSec is killed by systemd: that is waited for as well.
+    """
+    most = stop_timeout_s + SETTLE_S
+    state = bring(name, "stop", DOWN, most, tell)
+    if state not in DOWN:
+        raise run.Refused(
+            f"{name} is {state} {most} s after systemd was asked to stop it",
+            remedy=f"look at `systemctl status {name}` there, then run again",
+        )
+    return state
 
 
 def look_instances(prefix, ask):
@@ -164,7 +180,7 @@ def make_instances(prefix, seen, want, means, tell):
     """Stop and disable the instances that are not wanted; a worker ends when its running tasks have."""
     for name in seen or {}:
         run.run(["systemctl", "disable", name + ".service"])
-        bring(name + ".service", "stop", ("inactive", "failed"), means["stop_timeout_s"], tell)
+        stop(name + ".service", means["stop_timeout_s"], tell)
 
 
 def bring(name, verb, wanted, timeout_s, tell):

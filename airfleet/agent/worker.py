@@ -19,7 +19,6 @@ GIVE_BACK_S = 35  # longer than the program itself tries, and less than a lost o
 CUT_S = 60
 READY_S = 180
 QUICK_S = 0.5
-DOWN = ("inactive", "failed")
 
 
 def workers_look(words, tell):
@@ -126,7 +125,7 @@ def _leave(words, verb, tell):
 
 
 def _steer(unit, verb, most, kill, outcome, tell):
-    wanted = DOWN if verb == "stop" else ("active", "failed")
+    wanted = units.DOWN if verb == "stop" else ("active", "failed")
     run.run(["systemctl", "daemon-reload"])
     if outcome == "late":
         # To all of its processes: Airflow's own handler then ends the task and writes down what became of it.

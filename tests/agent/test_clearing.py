@@ -17,7 +17,7 @@ case "$1" in
     list-unit-files) cat {folder}/enabled ;;
     disable) : > {folder}/enabled ;;
     stop) : > {folder}/loaded ;;
-    show) printf 'Id=x\\nActiveState=inactive\\nSubState=dead\\n' ;;
+    show) [ "$3" = Job ] || printf 'Id=x\\nActiveState=inactive\\nSubState=dead\\n' ;;
 esac
 """
 

@@ -31,6 +31,7 @@ class Page:
         arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,1000"]
         arguments += ["--no-proxy-server", "--disable-gpu"]
         wanted = {"acceptInsecureCerts": True, "goog:chromeOptions": {"args": arguments}}
+        wanted["goog:loggingPrefs"] = {"browser": "ALL"}
         self._session = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
 
     def close(self) -> None:
@@ -89,8 +90,13 @@ class Page:
                     return found
             except AssertionError as e:
                 said = str(e)  # a page that is just being left can't be asked
-            assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}\n{said}\n{self.text[:2000]}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}\n{said}\n{self._seen()}"
             time.sleep(0.2)
+
+    def _seen(self) -> str:
+        """Return what a reader sees, and what the browser has complained of."""
+        console = self._in("POST", "/se/log", {"type": "browser"})
+        return "\n".join([self.text[:2000], *(f"{each['level']}: {each['message'][:500]}" for each in console)])
 
     def _in(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._ask(method, f"/session/{self._session}{path}", body)

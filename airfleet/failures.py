@@ -65,5 +65,5 @@ def together(errors: Mapping[str, FleetError]) -> FleetError:
     first = next(iter(errors.values()))
     if len(errors) == 1:
         return first
-    text = "\n".join(f"{e.place}: {e.problem}" for e in errors.values())
+    text = "\n  ".join(f"{e.place}: {e.problem}" for e in errors.values())
     return type(first)(text, remedy=first.remedy, state=first.state)

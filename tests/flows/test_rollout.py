@@ -3,7 +3,7 @@
 import pytest
 
 from airfleet.errors import ApplyFailed, GateRefused
-from airfleet.failures import Failures
+from airfleet.failures import Failures, together
 from airfleet.model import Stage
 from airfleet.resources import Directory, Unit
 from airfleet.rollout import Hooks, Terms, converge, look
@@ -166,3 +166,9 @@ def test_what_is_not_borne_stops_all(make_host, report, failing):
     with pytest.raises(ApplyFailed):
         run(hosts, desired, report, failures=failures)
     assert ("directory", "/b") not in hosts["c"].states
+
+
+def test_what_goes_wrong_on_several_hosts_is_one_message():
+    """Each host's words, indented behind the first; then what to do, and the state, once."""
+    errors = [ApplyFailed("x\n    a's journal", place="a", state="s"), ApplyFailed("y", place="b", state="t")]
+    assert str(together({e.place: e for e in errors})) == "a: x\n    a's journal\n  b: y\n  state: s"

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 DRIVER = "/usr/bin/chromedriver"
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names an element
-TEXT = "return document.body ? document.body.innerText : ''"
+# Airflow 2 draws its grid in a shadow tree, whose text is no part of the body's.
+TEXT = """
+const texts = [document.body ? document.body.innerText : ""];
+const below = (root) => root.querySelectorAll("*").forEach((each) => {
+    if (!each.shadowRoot) return;
+    for (const child of each.shadowRoot.children) if (child.tagName !== "STYLE") texts.push(child.innerText);
+    below(each.shadowRoot);
+});
+below(document);
+return texts.join("\\n");
+"""
 PATIENCE_S = 90
 
 

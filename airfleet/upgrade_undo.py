@@ -93,9 +93,10 @@ def restored(old: Fleet, new: Fleet, backup: Backup, screen: Screen) -> None:
     try:
         _restore(old, new, backup, screen)
     except FleetError as e:
+        e.remedy = e.remedy or f"mend it, then again: {undo_remedy(backup.name)}"
+        version = old.inventory.airflow.version
         e.state = (
-            f"on the way back to Airflow {old.inventory.airflow.version}: services may be stopped, maintenance is on;"
-            f" `{undo_remedy(backup.name)}` begins anew; of the last step: {e.state}"
+            f"on the way back to Airflow {version}: services may be stopped, DAGs paused; of the last step: {e.state}"
         )
         raise
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REDIS_UNIT, PROXY_UNIT = "redis-server.service", "nginx.service"
 BESIDE = {REDIS_UNIT: "redis", PROXY_UNIT: "proxy"}  # those of the distribution, as an operator calls them
 STOP_S = 90
+PAGES_STOP_S = 30  # a visitor who follows a task's log, or a database that is silent, holds the pages no longer
 AFTER_THE_LONGEST_TASK_S = 300
 
 
@@ -155,7 +156,9 @@ def read_by(inventory: Inventory, service: Service) -> tuple[str, ...]:
 
 def stop_timeout_s(service: Service, host: Host) -> int:
     """Return how long a stop may take, in seconds: a worker waits for its tasks, however long they may run."""
-    return host.celery.time_limit_s + AFTER_THE_LONGEST_TASK_S if service.drains else STOP_S
+    if service.drains:
+        return host.celery.time_limit_s + AFTER_THE_LONGEST_TASK_S
+    return PAGES_STOP_S if service.listens else STOP_S
 
 
 def render_unit(inventory: Inventory, host: Host, service: Service) -> str:

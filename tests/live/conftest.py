@@ -79,11 +79,12 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Run test_api_server last: it measures an outage, which what another process installs meanwhile would lengthen.
+    """Run these last: a soak changes secrets, and an outage that is measured lasts longer while others install.
 
     Tests stay with their installation: pytest itself puts those of one Airflow together after this.
     """
-    items.sort(key=lambda item: item.path.stem == "test_api_server")
+    last = ("test_soak", "test_api_server")
+    items.sort(key=lambda item: last.index(item.path.stem) if item.path.stem in last else -1)
 
 
 @pytest.fixture(scope="session")

@@ -311,3 +311,13 @@ def test_workers_beyond_the_inventory_are_not_wanted():
         assert ("instances", "airflow-worker@", {}) == (beyond.kind, beyond.key, beyond.state)
         assert beyond.ask == {"beyond": host.celery.instances}
         assert beyond.means["stop_timeout_s"] > host.celery.time_limit_s
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+def test_a_visitor_holds_the_stop_of_the_pages_for_half_a_minute(version):
+    """Twice what was measured is what the next restart is expected to take: it must not outlive the tasks' patience."""
+    generation = generation_of(version)
+    whole = shipped_with(version)
+    stops = {each.name: units.stop_timeout_s(each, whole.hosts["af1"]) for each in generation.services}
+    assert stops.pop(generation.web.name) == 30
+    assert min(stops.values()) == 90

@@ -10,9 +10,8 @@ import time
 
 import pytest
 
-from airfleet.agent.patience import OUTAGES
 from tests.live.conftest import wait_for
-from tests.live.ledger.case import FULL, SLOTS, begin
+from tests.live.ledger.case import FULL, SLOTS, begin, forget_outages
 from tests.live.ledger.load import TASKS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(3600)]
@@ -30,12 +29,8 @@ def case(first, team):
 
 @pytest.fixture(autouse=True)
 def unmeasured(first):
-    """A host that has not restarted its API server yet: what that took while other tests ran beside is forgotten."""
-    _forget(first.installation)
-
-
-def _forget(installation):
-    installation.on("af1", "rm", "-f", OUTAGES)
+    """A host that has not restarted its API server yet."""
+    forget_outages(first.installation)
 
 
 def test_restarts_of_the_api_server_lose_nothing(case):
@@ -44,7 +39,7 @@ def test_restarts_of_the_api_server_lose_nothing(case):
         wait_for(lambda: case.book.begun() >= SLOTS, "a task in every slot", 180)
         for _ in range(RESTARTS):
             if not FULL:  # what other tests slow down by half a minute is no reason to refuse the next one
-                _forget(case.installation)
+                forget_outages(case.installation)
             said = case.installation.fab("restart", "--service", "api-server").stdout
             assert "without the API server, which is expected to be away for" in said
             assert "the web page was away for" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from airfleet.agent.patience import OUTAGES
 from tests.live.conftest import wait_for
 from tests.live.ledger.book import Book
 from tests.live.ledger.bring import bring
@@ -43,6 +44,11 @@ class Case:
         password = self.installation.secret_values()["redis_password"]
         said = self.installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
         return int(said.split()[-1])
+
+
+def forget_outages(installation):
+    """Have the host of the web pages forget for how long restarts took them away: other tests ran beside those."""
+    installation.on("af1", "rm", "-f", OUTAGES)
 
 
 def begin(first, team):

@@ -34,15 +34,19 @@ def dealt(random, kinds=KINDS):
 
 
 class Commands:
-    """Types them; each must end as it does where nothing else goes on. `wrong` has those that only look and did not."""
+    """Types them; each must end as it does where nothing else goes on. `wrong` has those that only look and did not.
 
-    def __init__(self, first, team, api, random):
+    `before` is done before each.
+    """
+
+    def __init__(self, first, team, api, random, before=lambda: None):
         self.done: list[Done] = []
         self.wrong: list[str] = []
         self._installation = first.installation
         self._team = team
         self._api = api
         self._random = random
+        self._before = before
         self._kinds = dealt(random)
         self._releases = [currents(self._installation)["af1"]]
         self._steps = []
@@ -55,6 +59,7 @@ class Commands:
         print(f"{self.done[-1].seconds:6.0f} s  {typed}", flush=True)
 
     def _fab(self, *words, rc=0):
+        self._before()
         return self._installation.fab(*words, rc=rc, timeout_s=TIMEOUT_S)
 
     def _type(self, *words):
@@ -115,6 +120,7 @@ class Commands:
         fault = self._random.choice([each for each in FAULTS if each.spares_tasks])
         step = self._random.choice(self._steps)
         commit = self._team.push(f"commit {len(self.done)}, {fault.name}")
+        self._before()
         operator = Operator(self._installation.start("deploy"), step)
         try:
             there = operator.comes_to_it()

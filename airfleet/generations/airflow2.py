@@ -95,6 +95,8 @@ AIRFLOW_2 = Generation(
     constants={
         ("core", "executor"): "CeleryExecutor",
         ("core", "load_examples"): "False",
+        # Four times in a row longer than this, and a task that Redis has not taken has failed. Airflow gives a second.
+        ("celery", "operation_timeout"): "5",
         # The note calls its session backend "basic authentication"; it isn't. These two together are what it means.
         ("api", "auth_backends"): (
             "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"

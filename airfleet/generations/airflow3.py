@@ -111,6 +111,8 @@ AIRFLOW_3 = Generation(
         ("core", "auth_manager"): f"{FAB}.fab_auth_manager.FabAuthManager",
         ("core", "executor"): "CeleryExecutor",
         ("core", "load_examples"): "False",
+        # Four times in a row longer than this, and a task that Redis has not taken has failed. Airflow gives a second.
+        ("celery", "operation_timeout"): "5",
         ("dag_processor", "refresh_interval"): "30",
         # The note calls its session backend "basic authentication"; it isn't. These two together are what it means.
         ("fab", "auth_backends"): f"{FAB}.api.auth.backend.basic_auth,{FAB}.api.auth.backend.session",

@@ -20,6 +20,7 @@ BROKER_EFFECTS = frozenset(
     {
         *("worker-wedged", "queue-without-consumer", "crash-loop", "worker-dead-after-broker-restart"),
         *("service-stopped", "queue-db-disagree", "redis-auth", "capacity"),
+        "scheduler-hung",  # with every task that waits to be sent, its heart stands still for seconds
     }
 )
 DATABASE_EFFECTS = frozenset(

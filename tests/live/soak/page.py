@@ -21,9 +21,9 @@ This part is written by `make soak`; do not edit. Two machines are kept under th
 ([lossless.md](lossless.md)), and every minute, or as soon as the one before has ended, an operator types a command
 that chance chooses: each kind once before any a second time. A fault strikes at a step of a deploy, and is one of those
 above that end no task by themselves. The memory of each service (PSS) is sampled every five seconds; what it grows by
-is the slope within the lives of its processes, after their warm-up.
+is the slope within the lives of its processes, after their warm-up. Ten minutes of it, the same commands each time, are
+among the tests.
 """
-NONE_YET = "\nIt has not been run yet: `make soak` (two hours), `make soak SECONDS=600`.\n"
 
 
 def keep(figures, version):

@@ -19,6 +19,7 @@ BEGIN, END = "<!-- written by `python -m tests.live.chaos.table`: do not edit --
 PART = re.compile(re.escape(BEGIN) + r"\n(.*?)" + re.escape(END), re.DOTALL)
 NOTHING = "No cell has been run yet.\n"
 LONGEST = 100
+ENDS_WELL = "(it ends as it does without the fault)"
 
 
 def part(cells):
@@ -68,7 +69,8 @@ def _said(cells):
         codes = Counter(cell.rc for cell in cells if cell.fault == fault and cell.rc != KILLED)
         for code in sorted(codes, key=str):
             said = Counter(cell.message for cell in cells if (cell.fault, cell.rc) == (fault, code))
-            yield f"| {fault} | {code} | {_plain(said.most_common(1)[0][0])} | {codes[code]} |"
+            message = said.most_common(1)[0][0] if code else ENDS_WELL
+            yield f"| {fault} | {code} | {_plain(message)} | {codes[code]} |"
 
 
 def _plain(text):

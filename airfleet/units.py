@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REDIS_UNIT, PROXY_UNIT = "redis-server.service", "nginx.service"
 BESIDE = {REDIS_UNIT: "redis", PROXY_UNIT: "proxy"}  # those of the distribution, as an operator calls them
 STOP_S = 90
-PAGES_STOP_S = 30  # a visitor who follows a task's log, or a database that is silent, holds the pages no longer
+PAGES_STOP_S = 30  # a request that does not end holds the pages no longer
 AFTER_THE_LONGEST_TASK_S = 300
 
 

@@ -314,7 +314,7 @@ def test_workers_beyond_the_inventory_are_not_wanted():
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_visitor_holds_the_stop_of_the_pages_for_half_a_minute(version):
+def test_a_request_holds_the_stop_of_the_pages_for_half_a_minute(version):
     """Twice what was measured is what the next restart is expected to take: it must not outlive the tasks' patience."""
     generation = generation_of(version)
     whole = shipped_with(version)

@@ -181,6 +181,7 @@ def environment(inventory: Inventory) -> dict[str, str]:
         "PATH": f"{layout.bin}:{PATH}",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
+        "FLOWER_MAX_TASKS": str(inventory.flower.max_tasks),  # `airflow celery flower` has no option for it
     }
     if tls_proxy.public(inventory).scheme == "https":
         values["FORWARDED_ALLOW_IPS"] = tls_proxy.trusted(inventory)

@@ -165,6 +165,9 @@ class Flower(Section):
     port: Port = Field(default=5555, description="port of the page")
     bind: Address = Field(default="127.0.0.1", description="reach it by `ssh -L 5555:127.0.0.1:5555 HOST`")
     user: Login = Field(default="admin", description="its password is the secret `flower_password`")
+    max_tasks: Annotated[int, Field(ge=1)] = Field(
+        default=10_000, description="how many of the latest tasks it remembers, 10 KB of memory each"
+    )
 
 
 class Logging(Section):

@@ -208,3 +208,9 @@ def test_redis_is_reached_at_an_ipv6_address(shipped):
     assert "redis://airflow:pw@[2001:db8::5]:6379/0" == redis_conf.redis_url(v6, "pw", 0)
     assert "@[2001:db8::7]:5432/" in airflow_cfg.database_url(v6, Given())
     assert "[2001:db8::1]" in airflow_cfg.render_host_module(two_hosts(), SimpleNamespace(address="2001:db8::1"))
+
+
+def test_flower_remembers_as_many_tasks_as_the_inventory_says(shipped):
+    """By itself a hundred thousand, 10 KB each: it grew with every task."""
+    assert airflow_cfg.environment(shipped)["FLOWER_MAX_TASKS"] == "10000"
+    assert "FLOWER_MAX_TASKS=500\n" in airflow_cfg.render_environment(changed(shipped, flower={"max_tasks": 500}))

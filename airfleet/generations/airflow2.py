@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airfleet.generations.kinds import (
+    CONSTANTS,
     FLOWER,
     PARSERS,
     PLACES,
@@ -93,19 +94,13 @@ AIRFLOW_2 = Generation(
         "web_config": ("webserver", "config_file"),
     },
     constants={
-        ("core", "executor"): "CeleryExecutor",
-        ("core", "load_examples"): "False",
-        # Four times in a row longer than this, and a task that Redis has not taken has failed. Airflow gives a second.
-        ("celery", "operation_timeout"): "5",
+        **CONSTANTS,
         # The note calls its session backend "basic authentication"; it isn't. These two together are what it means.
         ("api", "auth_backends"): (
             "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
         ),
-        ("scheduler", "enable_health_check"): "True",
         # A deploy that restarts nothing brings new files, and Airflow would look for such every five minutes only.
         ("scheduler", "dag_dir_list_interval"): "30",
-        # It has no login, and only probes on the host itself ask it.
-        ("scheduler", "scheduler_health_check_server_host"): "127.0.0.1",
     },
     commands=Commands(
         migrate=("db", "migrate"),

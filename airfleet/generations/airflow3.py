@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airfleet.generations.airflow2 import AIRFLOW_2
 from airfleet.generations.kinds import (
+    CONSTANTS,
     FLOWER,
     PLACES,
     POOL,
@@ -107,17 +108,12 @@ AIRFLOW_3 = Generation(
         # Without a time zone: each user's browser chooses it.
     },
     constants={
+        **CONSTANTS,
         # Before the first `db migrate`: that makes the tables of this auth manager and of no other.
         ("core", "auth_manager"): f"{FAB}.fab_auth_manager.FabAuthManager",
-        ("core", "executor"): "CeleryExecutor",
-        ("core", "load_examples"): "False",
-        # Four times in a row longer than this, and a task that Redis has not taken has failed. Airflow gives a second.
-        ("celery", "operation_timeout"): "5",
         ("dag_processor", "refresh_interval"): "30",
         # The note calls its session backend "basic authentication"; it isn't. These two together are what it means.
         ("fab", "auth_backends"): f"{FAB}.api.auth.backend.basic_auth,{FAB}.api.auth.backend.session",
-        ("scheduler", "enable_health_check"): "True",
-        ("scheduler", "scheduler_health_check_server_host"): "127.0.0.1",
         # A task that does not reach the API server is ended after three heartbeats, unless it is told to be patient.
         # All three are needed: with the first alone, a task did not outlive an outage of a minute.
         ("workers", "max_failed_heartbeats"): "60",

@@ -201,3 +201,12 @@ PLACES: Mapping[str, Place] = {
     "flower_basic_auth": ("celery", "flower_basic_auth"),
     "visibility_timeout": ("celery_broker_transport_options", "visibility_timeout"),
 }
+CONSTANTS: Mapping[Place, str] = {
+    ("core", "executor"): "CeleryExecutor",
+    ("core", "load_examples"): "False",
+    # Four times in a row longer than this, and a task that Redis has not taken has failed. Airflow gives a second.
+    ("celery", "operation_timeout"): "5",
+    ("scheduler", "enable_health_check"): "True",
+    # It has no login, and only probes on the host itself ask it.
+    ("scheduler", "scheduler_health_check_server_host"): "127.0.0.1",
+}

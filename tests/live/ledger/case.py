@@ -41,9 +41,14 @@ class Case:
 
     def unacked(self):
         """Return how many messages Redis waits for an answer to."""
-        password = self.installation.secret_values()["redis_password"]
-        said = self.installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
-        return int(said.split()[-1])
+        return unacked(self.installation)
+
+
+def unacked(installation):
+    """Return how many messages the Redis of an installation waits for an answer to."""
+    password = installation.secret_values()["redis_password"]
+    said = installation.on("af1", "redis-cli", stdin=f"auth airflow {password}\nhlen unacked\n")
+    return int(said.split()[-1])
 
 
 def forget_outages(installation):

@@ -9,6 +9,7 @@ import re
 from statistics import median
 
 from sandbox.site import REPOSITORY
+from tests.live.soak import memory
 
 PAGE = REPOSITORY / "docs" / "reliability.md"
 KEPT = REPOSITORY / ".sandbox" / "soak"
@@ -90,7 +91,8 @@ def _commands(done):
 def _judged(most):
     if most is None:
         return "MiB an hour with its standard error: so short a run is not judged by it."
-    return f"MiB an hour with its standard error: less twice that, no part may grow by more than {most}."
+    flower = f"Flower may until it has {memory.BOUNDED_MIB['flower']} MiB, since it remembers the latest tasks."
+    return f"MiB an hour with its standard error: less twice that, no part may grow by more than {most}. {flower}"
 
 
 def _growth(trend):

@@ -75,12 +75,12 @@ class Uv:
         self._run(["venv", "--quiet", "--no-project", "--python", python, self.path])
 
     def install(self, requirements, constraints, minor, digests=False):
-        """Install and compile the requirements; `constraints` is {"text"}, {"texts": {minor: …}}, {"url"} or None.
+        """Install the requirements; `constraints` is {"text"}, {"texts": {minor: …}}, {"url"} or None.
 
         With `digests` nothing is installed whose digest is not in them.
         """
         owned.write(f"{self.work}/requirements.txt", "\n".join(requirements) + "\n", self.account)
-        argv = ["pip", "install", "--compile-bytecode", "-r", f"{self.work}/requirements.txt"]
+        argv = ["pip", "install", "-r", f"{self.work}/requirements.txt"]
         url = ""
         if constraints and "url" in constraints:
             url = constraints["url"].replace("{python}", minor)

@@ -93,11 +93,20 @@ def _make(path, programs, want, means):
         programs.check()
         packages = _packages(path)
         _guard(packages, means.get("refuse", []))
+        compiled = _compile(path, account, programs.tell)
         owned.write_mark(f"{path}/{MARK}", {"digest": want["digest"], "packages": sorted(packages)}, account)
     except BaseException:
         owned.remove(path, account)
         raise
-    return {"how": "made", "packages": len(packages)}
+    return {"how": "made", "packages": len(packages), **compiled}
+
+
+def _compile(path, account, tell):
+    """Compile all packages; return {"taken": how many files another environment had compiled already}."""
+    tell("compiling")
+    words = {"venv": path, "site": inside.site_packages(path), "mark": MARK}
+    more = {"env": owned.making(path), "timeout_s": uv.INSTALL_S, "tell": tell}
+    return inside.ask(path, "inside_compile", words, account=account, **more)
 
 
 def _put_back(path, programs, means, tell):

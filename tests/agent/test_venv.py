@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import py_compile
 import shutil
+import subprocess
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from wheels import wheel
 
 from airfleet.agent import run, uv
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UV = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed here")
@@ -69,6 +69,66 @@ def test_an_environment_is_made_and_then_as_installed(agent, make, path):
     assert sorted(names) == ["alpha-1.0.dist-info", "beta-1.9.dist-info"]
     assert list((site(path) / "__pycache__").glob("alpha.*.pyc"))
     assert os.listdir(path.parent) == ["airflow-abc"]
+
+
+def compiled(path: Path, name: str) -> Path:
+    """Return what a module of an environment was compiled to."""
+    return next((site(path) / "__pycache__").glob(f"{name}.*.pyc"))
+
+
+def imported(path: Path, name: str, *what: str) -> list[str]:
+    """Import a module there, and return what is asked of it; else the paths that it, and a function of it, is from."""
+    asked = what or ("__file__", "__cached__", "where.__code__.co_filename")
+    words = f"import {name}; print(*[{', '.join(f'{name}.{each}' for each in asked)}])"
+    done = subprocess.run([path / "bin" / "python", "-c", words], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.fixture(params=["on the same disk", "on another disk"])
+def cache(request, tmp_path):
+    """A folder for downloaded packages, to which uv can link, or from which it has to copy."""
+    if request.param == "on the same disk":
+        yield tmp_path / "cache"
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def test_what_another_environment_compiled_is_taken_over(make, path, cache):
+    """One file by two names as its source is, or a copy with its own source's time: Python takes both as they are."""
+    assert make("alpha", "beta==1.9", cache=str(cache))["told"]["taken"] == 0
+    first = path.rename(path.with_name("airflow-one"))
+    if (old := site(first) / "alpha.py").stat().st_nlink == 1:
+        os.utime(old, (1_000_000_000, 1_000_000_000))
+        py_compile.compile(str(old))
+    assert make("alpha", "beta==2.10", cache=str(cache))["told"]["taken"] == 1
+    one, two = (compiled(each, "alpha") for each in (first, path))
+    before, source = two.stat(), site(path) / "alpha.py"
+    assert one.samefile(two) == old.samefile(source)
+    assert imported(path, "alpha") == [str(source), str(two), str(source)]
+    assert (before.st_ino, before.st_mtime_ns) == (two.stat().st_ino, two.stat().st_mtime_ns)
+    assert imported(path, "beta")[0] == str(site(path) / "beta.py")
+    assert compiled(path, "beta").stat().st_nlink == 1
+
+
+def test_what_was_changed_by_hand_is_compiled_from_its_source(make, path):
+    """A source of another content, and what is no compiled file of it, or a pipe, are not taken over."""
+    make("alpha", "beta==1.9", "gamma")
+    first = path.rename(path.with_name("airflow-one"))
+    changed, piped = site(first) / "alpha.py", compiled(first, "gamma")
+    text, info = changed.read_text(), changed.stat()
+    changed.unlink()
+    changed.write_text(text.replace("1.0", "6.6"))
+    os.utime(changed, ns=(info.st_atime_ns, info.st_mtime_ns))
+    compiled(first, "alpha").unlink()
+    py_compile.compile(str(changed))
+    compiled(first, "beta").write_bytes(b"rubbish")
+    piped.unlink()
+    os.mkfifo(piped)
+    assert make("alpha", "beta==1.9", "gamma")["told"]["taken"] == 0
+    for name in ("alpha", "beta", "gamma"):
+        assert compiled(path, name).stat().st_size > len(b"rubbish")
+    assert imported(path, "alpha", "version") == ["1.0"]
 
 
 def test_one_that_was_killed_half_way_is_absent_and_made_anew(agent, make, path):

@@ -26,6 +26,7 @@ TIMER = "airfleet-backup.timer"
 LOGS = "/home/airflow/airflow/logs"
 DENY = "/run/storage-denied"
 STAMP = "/run/airfleet-stamp"
+HISTORY = "/var/log/airfleet/history.jsonl"
 
 
 def begin(installation):
@@ -81,6 +82,26 @@ def test_a_log_lands_in_the_bucket_and_is_read_back(first, bucket):
     text = installation.fab("task-log", "hello", "hello_1").stdout
     assert "hello from worker" in text
     assert "gs://airflow-logs/logs/" in text
+
+
+def test_the_history_is_in_the_bucket_and_what_a_host_lost_is_named(first, bucket):
+    """Each host has copied all of its own; a host's last line, which no chain misses, is missed by the copy, exit 9."""
+    installation, (_, objects) = first.installation, bucket
+    checked = json.loads(installation.fab("history", "--verify", "--json").stdout)["hosts"]
+    there = list(map(urllib.parse.unquote, objects()))
+    for name in ("af1", "af2"):
+        copy, lines = checked[name]["bucket"], checked[name]["lines"]
+        assert copy == {"place": f"gs://{storage.BUCKET}/audit/live/{name}", "there": lines, "lost": [], "more": 0}
+        assert [path for path in there if f"/audit/live/{name}/" in path]
+    kept, lines = installation.on("af2", "cat", HISTORY), checked["af2"]["lines"]
+    installation.on("af2", "sed", "-i", "$ d", HISTORY)
+    try:
+        refused = installation.fab("history", "--verify", rc=9).stderr
+    finally:
+        installation.on("af2", "tee", HISTORY, stdin=kept)
+    assert f"af2: line {lines} is not there any more (bootstrap by " in refused, refused
+    assert f"gs://{storage.BUCKET}/audit/live/af2/" in refused
+    installation.fab("history", "--verify")
 
 
 def test_a_denied_bucket_costs_no_task_and_is_named(first, bucket):

@@ -25,7 +25,8 @@ def inside(words, tell):
         taken = sum(_take(f"{folder}/{name}", f"{other}{folder[len(site) :]}/{name}") for folder, name in sources(site))
         tell(f"{taken} compiled files taken over from {other}")
     # Packages have examples and templates that are no Python of today: what can't be compiled is nobody's fault.
-    subprocess.run([sys.executable, "-I", "-m", "compileall", "-qq", "-j", "0", site], check=False)
+    argv = [sys.executable, "-I", "-W", "ignore", "-m", "compileall", "-qq", "-j", "0", site]
+    subprocess.run(argv, check=False, stderr=subprocess.DEVNULL)
     return {"taken": taken}
 
 
@@ -35,9 +36,9 @@ def neighbour(venv, site, mark):
     found = []
     for name in os.listdir(parent):
         other = f"{parent}/{name}"
-        folder = other + site[len(venv) :]
-        if name != own and os.path.isfile(f"{other}/{mark}") and os.path.isdir(folder):
-            found.append((os.stat(f"{other}/{mark}").st_mtime, folder))
+        wanted = (f"{other}/{mark}", f"{other}/pyvenv.cfg", other + site[len(venv) :])
+        if name != own and not os.path.islink(other) and all(map(os.path.exists, wanted)):
+            found.append((os.stat(wanted[0]).st_mtime, wanted[-1]))
     return max(found)[1] if found else None
 
 

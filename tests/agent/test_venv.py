@@ -98,6 +98,9 @@ def test_what_another_environment_compiled_is_taken_over(make, path, cache):
     """One file by two names as its source is, or a copy with its own source's time: Python takes both as they are."""
     assert make("alpha", "beta==1.9", cache=str(cache))["told"]["taken"] == 0
     first = path.rename(path.with_name("airflow-one"))
+    python = path.with_name("3.11.2")  # built by pyenv, with a mark that is newer: no environment
+    (python / site(first).relative_to(first)).mkdir(parents=True)
+    (python / ".airfleet.json").write_text("{}")
     if (old := site(first) / "alpha.py").stat().st_nlink == 1:
         os.utime(old, (1_000_000_000, 1_000_000_000))
         py_compile.compile(str(old))

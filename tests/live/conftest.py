@@ -60,6 +60,8 @@ RUN_ON = {
 # What the second host is. One installation has two kinds of hosts, and a Python that pyenv builds; the other, on which
 # most tests are run, has Debian 12 alone, and the distribution's Python, so that it is there in minutes.
 SECOND = {TWO: "bookworm", THREE: "trixie"}
+# So many tasks fill Flower's memory in minutes of a soak: what it grows by afterwards would be a leak.
+FLOWER_TASKS = 200
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 SITE_TAG = os.environ.get("AIRFLEET_TEST_TAG", "l") + PROCESS
@@ -224,6 +226,7 @@ def bare(site, airflow):
     if airflow == TWO:
         value["airflow"]["python"] = "system"
         value.pop("pyenv", None)
+    value["flower"] = {"max_tasks": FLOWER_TASKS}
     value["hosts"]["af2"] = {"address": machines["af2"].address, "roles": ["worker"]}
     made.inventory.write_text(yaml.safe_dump(value, sort_keys=False))
     made.secrets.touch(0o600)

@@ -49,12 +49,6 @@ def test_what_grows_is_named_and_what_only_varies_is_not():
     assert [each.part for each in growing(found, 32)] == ["af1 leaks"]
 
 
-def test_what_is_bounded_may_grow_up_to_its_bound():
-    """Flower remembers the latest tasks, and no more than these."""
-    below, beyond = (Trend("af1 flower", 1, 150, highest, 40, 1) for highest in (250, 350))
-    assert growing([below, beyond], 32) == [beyond]
-
-
 def test_tasks_that_last_for_some_samples_are_no_sure_growth():
     """What is high stays so for half a minute: samples that are not independent make nothing surer."""
     chance = random.Random(2)

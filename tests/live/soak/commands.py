@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
@@ -14,7 +15,6 @@ from tests.live.team import currents
 KINDS = ("deploy", "restart-workers", "restart", "drain", "rotate", "status", "doctor", "rollback", "fault")
 SERVICES = ("scheduler", "webserver", "triggerer", "trigger-logs", "logs", "flower")
 HOSTS = ("af1", "af2")  # the first has Redis and the scheduler
-KEPT = 3  # releases to go back to
 TIMEOUT_S = 3000
 
 
@@ -73,8 +73,9 @@ class Commands:
         return "fab deploy"
 
     def _rollback(self):
-        now = currents(self._installation)["af1"]
-        others = [each for each in self._releases[-KEPT:] if each != now]
+        there = json.loads(self._fab("releases", "--json").stdout)
+        whole = {each["commit"] for each in there if len(each["hosts"]) == len(HOSTS) and not each["current"]}
+        others = [each for each in self._releases if each in whole]
         if not others:
             return self._deploy()
         self._fab("rollback", "--to", self._random.choice(others))

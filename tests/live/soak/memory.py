@@ -14,7 +14,6 @@ MIB, HOUR_S = 1024, 3600
 FEWEST = 6  # minutes that make a slope
 MINUTE_S = 60
 SURE = 2  # standard errors
-BOUNDED_MIB = {"flower": 300}  # it remembers the latest `flower.max_tasks` tasks: it grows until it does, no further
 # The share of each process in what it shares with others (PSS) counts once, however many processes a service has.
 SAMPLER = """\
 import json, os, re, sys, time
@@ -89,11 +88,8 @@ def trends(found, warm_s):
 
 
 def growing(found, most):
-    """Return the trends of those that grow by more than `most` MiB an hour, beyond what chance makes of it.
-
-    What is bounded may grow up to its bound.
-    """
-    return [each for each in found if each.at_least > most and each.highest > BOUNDED_MIB.get(each.part.split()[1], 0)]
+    """Return the trends of those that grow by more than `most` MiB an hour, beyond what chance makes of it."""
+    return [each for each in found if each.at_least > most]
 
 
 def _trend(part, lives, warm_s):

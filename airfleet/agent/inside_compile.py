@@ -19,10 +19,10 @@ HEADER = 16  # magic, flags (0: valid by time and size of the source), time in s
 
 def inside(words, tell):
     """Compile all packages of words["venv"]; return {"taken": files taken over from a neighbour}."""
-    site, taken = words["site"], 0
-    other = neighbour(words["venv"], site, words["mark"])
+    venv, site, taken = words["venv"], words["site"], 0
+    other = neighbour(venv, site, words["mark"])
     if other:
-        taken = sum(_take(f"{folder}/{name}", f"{other}{folder[len(site) :]}/{name}") for folder, name in sources(site))
+        taken = sum(_take(source, other + source[len(venv) :]) for source in sources(site))
         tell(f"{taken} compiled files taken over from {other}")
     # Packages have examples and templates that are no Python of today: what can't be compiled is nobody's fault.
     argv = [sys.executable, "-I", "-W", "ignore", "-m", "compileall", "-qq", "-j", "0", site]
@@ -31,23 +31,21 @@ def inside(words, tell):
 
 
 def neighbour(venv, site, mark):
-    """Return the packages' folder of the newest environment beside this one that has its mark; None without one."""
+    """Return the newest environment beside this one that has its mark and packages of the same Python, or None."""
     parent, own = os.path.split(venv)
     found = []
     for name in os.listdir(parent):
         other = f"{parent}/{name}"
         wanted = (f"{other}/{mark}", f"{other}/pyvenv.cfg", other + site[len(venv) :])
         if name != own and not os.path.islink(other) and all(map(os.path.exists, wanted)):
-            found.append((os.stat(wanted[0]).st_mtime, wanted[-1]))
+            found.append((os.stat(wanted[0]).st_mtime, other))
     return max(found)[1] if found else None
 
 
 def sources(site):
-    """Yield (folder, name) of each Python file."""
+    """Yield the path of each Python file."""
     for folder, _, names in os.walk(site):
-        for name in names:
-            if name.endswith(".py"):
-                yield folder, name
+        yield from (f"{folder}/{name}" for name in names if name.endswith(".py"))
 
 
 def _take(source, other):

@@ -54,9 +54,8 @@ def words_of(error):
             tail="\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames),
         ).words()
     if isinstance(error, OSError) and error.errno == 28:
-        return Refused(
-            "no space left on the device: %s" % (error.filename or ""), remedy="make room on this host"
-        ).words()
+        where = f": {error.filename}" if error.filename else ""
+        return Refused(f"no space left on the device{where}", remedy="make room on this host").words()
     return Refused(f"{type(error).__name__}: {error}").words()
 
 

@@ -60,7 +60,7 @@ RUN_ON = {
 # What the second host is. One installation has two kinds of hosts, and a Python that pyenv builds; the other, on which
 # most tests are run, has Debian 12 alone, and the distribution's Python, so that it is there in minutes.
 SECOND = {TWO: "bookworm", THREE: "trixie"}
-# So many tasks fill Flower's memory in minutes of a soak: what it grows by afterwards would be a leak.
+# With so few to remember Flower fills up within a soak, by about the thousandth task, and not after hours.
 FLOWER_TASKS = 200
 # Two runs on one computer need two names; so do the processes of one run (pytest-xdist), each with a fleet of its own.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")

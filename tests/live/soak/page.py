@@ -21,9 +21,9 @@ This part is written by `make soak`; do not edit. Two machines are kept under th
 ([lossless.md](lossless.md)), and every minute, or as soon as the one before has ended, an operator types a command
 that chance chooses: each kind once before any a second time. A fault strikes at a step of a deploy, and is one of those
 above that end no task by themselves. The memory of each service (PSS) is sampled every five seconds; what it grows by
-is the slope within the lives of its processes, after their warm-up. Flower remembers 200 tasks (`flower.max_tasks`),
-and has seen so many after minutes: what it grows by afterwards is not its memory of them. Ten minutes of it all, the
-same commands each time, are among the tests.
+is the slope within the lives of its processes, after their warm-up. Flower remembers 200 tasks (`flower.max_tasks`), so
+that it has filled up by about the thousandth, after a quarter of an hour: a shorter life of it grows. Ten minutes of it
+all, the same commands each time, are among the tests.
 """
 
 
